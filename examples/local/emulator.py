@@ -1,0 +1,137 @@
+"""Starts and stops a local AWS emulator, on loopback, in a virtual environment of its own."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulator:
+    """A running emulator.
+
+    Attributes:
+        endpoint: Where it listens.
+        log: What it prints.
+    """
+
+    endpoint: str
+    log: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What boto3 and the CDK command line need to talk to it and to nothing else."""
+        return {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def reachable(self, url: str) -> str:
+        """Turn the address that an API has on AWS into the one it has here."""
+        parts = urlsplit(url)
+        api_id = (parts.hostname or "").partition(".")[0]
+        return f"{self.endpoint}/_aws/execute-api/{api_id}{parts.path}"
+
+
+def prepare() -> Path:
+    """Make the emulator's environment unless it is there, and give its Python."""
+    requirements = HERE / "requirements.txt"
+    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    environment = ROOT / ".emulator" / key
+    python = environment / "bin" / "python"
+    complete = environment / "complete"
+    if not complete.is_file():
+        uv = os.environ.get("UV") or shutil.which("uv")
+        if uv is None:
+            raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
+        # From outside the project, whose own pins are not meant for this environment.
+        subprocess.run([uv, "venv", "-q", "--clear", "-p", sys.executable, environment], check=True, cwd="/")
+        install = [uv, "pip", "install", "-q", "--require-hashes", "-p", python, "-r", requirements]
+        subprocess.run(install, check=True, cwd="/")
+        complete.touch()
+    return python
+
+
+@contextlib.contextmanager
+def emulator(log: Path) -> Iterator[Emulator]:
+    """Run an emulator; it and its workers are gone at the end, whatever happens in between."""
+    python = prepare()
+    port = _free_port()
+    running = Emulator(endpoint=f"http://127.0.0.1:{port}", log=log)
+    # Not our whole environment: it would leak into the handlers, credentials and settings included.
+    environment = {
+        "PATH": f"{python.parent}:/usr/bin:/bin",
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "PYTHONPATH": str(HERE / "lambda_runtime"),
+        "TMPDIR": str(log.parent),
+    }
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(
+            [python, HERE / "patched_ministack.py"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            _wait_until_healthy(running, process)
+            yield running
+        finally:
+            stop_group(process)
+
+
+def stop_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session of its own, with all it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(STOP_SECONDS)
+
+
+def _wait_until_healthy(running: Emulator, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the emulator ended with status {process.returncode}; see {running.log}")
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{running.endpoint}/_ministack/health", timeout=5).raise_for_status()
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the emulator did not answer within {START_SECONDS} s; see {running.log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

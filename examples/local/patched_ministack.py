@@ -1,0 +1,77 @@
+"""Starts the emulator with what its version lacks; run by the emulator's own Python, never imported.
+
+Everything named with an underscore is private to MiniStack: the version is pinned, and a test fails when one moves.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ministack import app
+from ministack.services import dynamodb
+from ministack.services.cloudformation import provisioners
+
+PLACEHOLDERS = {  # recorded by CloudFormation, nothing is made
+    "AWS::ApiGatewayV2::RouteResponse": {},
+    "AWS::BedrockAgentCore::Runtime": {},
+    "AWS::Lambda::CapacityProvider": {"Arn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:{id}"},
+}
+
+
+def add_placeholders() -> None:
+    """Let templates with these types deploy."""
+    for type_, attributes in PLACEHOLDERS.items():
+        provisioners._RESOURCE_HANDLERS.setdefault(type_, {"create": _placeholder(attributes), "delete": _nothing})
+
+
+def honour_time_to_live() -> None:
+    """Switch a table's TTL on when its template says so."""
+    for type_ in ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"):
+        handlers = provisioners._RESOURCE_HANDLERS[type_]
+        handlers["create"] = _with_time_to_live(handlers["create"])
+
+
+def end_with_parent() -> None:
+    """End, workers included, when whoever started this closes our standard input, be it by dying."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _placeholder(attributes: dict[str, str]) -> Callable[..., Any]:
+    def create(logical_id: str, _properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+        physical_id = f"{stack_name}-{logical_id}"
+        return physical_id, {name: value.format(id=physical_id) for name, value in attributes.items()}
+
+    return create
+
+
+def _nothing(*_arguments: object) -> None:
+    """Delete a placeholder."""
+
+
+def _with_time_to_live(create: Callable[..., Any]) -> Callable[..., Any]:
+    def create_with_time_to_live(logical_id: str, properties: dict[str, Any], stack_name: str) -> object:
+        physical_id, attributes = create(logical_id, properties, stack_name)
+        specification = properties.get("TimeToLiveSpecification") or {}
+        if specification.get("Enabled"):
+            dynamodb._ttl_settings[physical_id] = {
+                "TimeToLiveStatus": "ENABLED",
+                "AttributeName": specification["AttributeName"],
+            }
+        return physical_id, attributes
+
+    return create_with_time_to_live
+
+
+if __name__ == "__main__":
+    add_placeholders()
+    honour_time_to_live()
+    end_with_parent()
+    app.main()

@@ -1,0 +1,1 @@
+"""Runs the user's agent, whatever event brings the request."""

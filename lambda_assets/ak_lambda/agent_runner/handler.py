@@ -1,0 +1,130 @@
+"""The Lambda handler of an `AgentFunction`: runs the user's callable for one event.
+
+A retry is as harmless as the agent: this function keeps nothing between two runs but the imported agent.
+"""
+
+import functools
+import importlib
+import logging
+import os
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from ak_lambda.agent_runner import core
+from ak_lambda.agent_runner.turn import Turn
+
+AGENT_VARIABLE = "AK_CONSTRUCTS_AGENT"
+
+_log = logging.getLogger("ak_constructs.agent_runner")
+_environment_id = uuid.uuid4().hex
+_runs = 0
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
+    """Run the agent for one event and answer in the event's own form."""
+    global _runs  # noqa: PLW0603 - an environment's memory is its module
+    _runs += 1
+    kind = ""
+    started = time.perf_counter()
+    try:
+        kind = core.kind_of(event)
+        if kind == "ping":
+            time.sleep(core.hold_ms_of(event) / 1000)
+            return {"environment_id": _environment_id, "cold": _runs == 1}
+        read = core.http_request if kind == "http" else core.direct_request
+        request = read(event, lambda: str(uuid.uuid4()))
+    except core.RefusedError as error:
+        reply = core.refused(error)
+        _log.info("refused", extra={"status": reply.status, "reason": error.message})
+    else:
+        reply = _run(request, context)
+        _log.info(
+            "answered",
+            extra={
+                "request_id": request.request_id,
+                "session_id": request.session_id,
+                "status": reply.status,
+                "duration_ms": round((time.perf_counter() - started) * 1000),
+            },
+        )
+    return core.http_response(reply) if kind == "http" else core.direct_response(reply)
+
+
+def _run(request: core.Request, context: Any) -> core.Answer:  # noqa: ANN401
+    turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=_no_progress)
+    try:
+        return core.answer(_complete(_agent()(turn)), request)
+    except Exception as error:  # noqa: BLE001 - whatever the user's code raises is the agent's failure
+        reply = core.failure(error, request.request_id)
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        _log.error(
+            "the agent failed",
+            extra={
+                "request_id": request.request_id,
+                "error_type": type(error).__name__,
+                "agent_at": _place(frames[0]) if frames else None,
+                "raised_at": _place(frames[-1]) if frames else None,
+            },
+        )
+        return reply
+
+
+def _complete(result: Any) -> object:  # noqa: ANN401
+    """Wait for what an async agent promises and join what a generator yields."""
+    if hasattr(result, "__await__"):
+        return _complete(_loop().run(_awaited(result)))
+    if hasattr(result, "__anext__"):
+        return _loop().run(_joined(result))
+    if hasattr(result, "__next__"):
+        return "".join(_piece(piece) for piece in result)
+    return result
+
+
+async def _awaited(result: Any) -> Any:  # noqa: ANN401
+    return await result
+
+
+async def _joined(pieces: Any) -> str:  # noqa: ANN401
+    return "".join([_piece(piece) async for piece in pieces])
+
+
+def _piece(piece: object) -> str:
+    if not isinstance(piece, str):
+        raise TypeError(f"the agent yielded {type(piece).__name__}, expected str")
+    return piece
+
+
+def _no_progress(_text: str) -> None:
+    """Nobody can be told while a caller waits for one HTTP response."""
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}"
+
+
+@functools.cache
+def _loop() -> Any:  # noqa: ANN401
+    """One event loop an environment: clients that an agent keeps stay bound to a loop that lives."""
+    import asyncio  # noqa: PLC0415 - only async agents pay for it
+
+    return asyncio.Runner()
+
+
+@functools.cache
+def _agent() -> Callable[[Turn], object]:
+    """Import the user's callable, named as module:callable."""
+    name = os.environ.get(AGENT_VARIABLE)
+    if not name:
+        raise RuntimeError(f"{AGENT_VARIABLE} must be set to module:callable; AgentFunction does so")
+    module, _, attribute = name.partition(":")
+    found: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    if not callable(found):
+        raise TypeError(f"{AGENT_VARIABLE} must name a callable, {name} is {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+if AGENT_VARIABLE in os.environ:
+    _agent()  # in the init phase, where Lambda gives the function a full CPU

@@ -1,0 +1,58 @@
+"""How a Lambda function is defined here: its role, its logs, and, for our own functions, everything else."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from ak_constructs._assets import own_code
+
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+ARCHITECTURE = lambda_.Architecture.ARM_64
+LOG_RETENTION = logs.RetentionDays.ONE_MONTH
+
+
+def define_log_group(scope: Construct, id: str) -> logs.LogGroup:
+    """Define a log group that forgets after a month and outlives its stack."""
+    return logs.LogGroup(scope, id, retention=LOG_RETENTION, removal_policy=cdk.RemovalPolicy.RETAIN)
+
+
+def define_role(scope: Construct, id: str, *, log_group: logs.ILogGroup) -> iam.Role:
+    """Define a role that may write to one log group and nothing else.
+
+    AWSLambdaBasicExecutionRole, which CDK would attach, may create and write every log group of the account.
+    """
+    role = iam.Role(scope, id, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    role.add_to_policy(
+        iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
+    )
+    return role
+
+
+def define_function(
+    scope: Construct,
+    id: str,
+    *,
+    handler: str,
+    memory_size: int,
+    timeout: cdk.Duration,
+    environment: dict[str, str] | None = None,
+) -> lambda_.Function:
+    """Define one of this library's own functions, with its log group and role beside it."""
+    log_group = define_log_group(scope, f"{id}Logs")
+    return lambda_.Function(
+        scope,
+        id,
+        code=own_code(),
+        handler=handler,
+        runtime=RUNTIME,
+        architecture=ARCHITECTURE,
+        memory_size=memory_size,
+        timeout=timeout,
+        environment=environment,
+        role=define_role(scope, f"{id}Role", log_group=log_group),
+        log_group=log_group,
+        logging_format=lambda_.LoggingFormat.JSON,
+        tracing=lambda_.Tracing.ACTIVE,
+    )

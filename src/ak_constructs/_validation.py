@@ -1,0 +1,23 @@
+"""Checks that must see through CDK tokens: a value that is only known at deployment passes."""
+
+import re
+
+import aws_cdk as cdk
+
+
+def check_matches(name: str, value: str, pattern: str, remedy: str) -> None:
+    """Raise unless the text matches the whole pattern."""
+    if not cdk.Token.is_unresolved(value) and not re.fullmatch(pattern, value):
+        raise ValueError(f"{name} must match ^{pattern}$, got {value!r}; {remedy}")
+
+
+def check_at_least(name: str, value: float, least: int, remedy: str) -> None:
+    """Raise when a number is too small."""
+    if not cdk.Token.is_unresolved(value) and value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value:g}; {remedy}")
+
+
+def check_timeout_at_most(name: str, value: cdk.Duration | None, most_seconds: int, remedy: str) -> None:
+    """Raise when a duration is longer than AWS allows."""
+    if value is not None and not value.is_unresolved() and value.to_seconds() > most_seconds:
+        raise ValueError(f"{name} must be at most {most_seconds} s, got {value.to_seconds():g} s; {remedy}")
