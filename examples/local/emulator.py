@@ -67,7 +67,7 @@ def prepare() -> Path:
             raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
         # From outside the project, whose own pins are not meant for this environment.
         subprocess.run([uv, "venv", "-q", "--clear", "-p", sys.executable, environment], check=True, cwd="/")
-        install = [uv, "pip", "install", "-q", "--require-hashes", "-p", python, "-r", requirements]
+        install = [uv, "pip", "install", "-q", "--require-hashes", "-p", str(python), "-r", str(requirements)]
         subprocess.run(install, check=True, cwd="/")
         complete.touch()
     return python
@@ -92,7 +92,7 @@ def emulator(log: Path) -> Iterator[Emulator]:
     with (
         log.open("ab") as output,
         subprocess.Popen(
-            [python, HERE / "patched_ministack.py"],
+            [python, HERE / "patched_ministack.py", log],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

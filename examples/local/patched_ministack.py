@@ -71,6 +71,7 @@ def _with_time_to_live(create: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
+    del sys.argv[1:]  # whose emulator this is, for people who read a list of processes
     add_placeholders()
     honour_time_to_live()
     end_with_parent()

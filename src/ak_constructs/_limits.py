@@ -17,6 +17,10 @@ LAMBDA_TIMEOUT_SECONDS: Final = 900
 """Longest run of a function outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+LAMBDA_MEMORY_MIB: Final = (128, 10_240)
+"""Least and most memory of a function, outside managed instances. Read 2026-11-20.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+
 LAMBDA_UNZIPPED_BYTES: Final = 262_144_000
 """Unzipped size of code and layers together. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

@@ -18,6 +18,8 @@ DEFAULT_RATE_LIMIT = 100
 DEFAULT_BURST_LIMIT = 200
 HEALTH_RATE_LIMIT = 10
 HEALTH_BURST_LIMIT = 20
+HEALTH_MEMORY_MIB = 128
+MAX_BODY_MIB = 4  # what the runner takes; the gateway would take 10
 
 _SEGMENT = r"/[A-Za-z0-9_.:-]+"
 # Everything a request is recognised by, and no query string: a token may travel in one.
@@ -156,7 +158,7 @@ class AgentApi(Construct):
             self,
             "Health",
             handler="ak_lambda.health.handler.handler",
-            memory_size=128,
+            memory_size=HEALTH_MEMORY_MIB,
             timeout=cdk.Duration.seconds(3),
         )
         self.api.root.add_resource("health").add_method(

@@ -108,6 +108,7 @@ def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
     context = event["requestContext"]
     identity = _mapping(context.get("identity"))
     authorizer = _mapping(context.get("authorizer"))
+    name: object = None  # of a rule of a newer release: let nobody in rather than everybody
     if rule in {"iam", "iam-body"}:
         name = str(identity.get("user") or "").partition(":")[0]
         if name and rule == "iam-body":
@@ -121,8 +122,6 @@ def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
         name = identity.get("apiKeyId")
     elif rule in {"", "public"}:
         return None
-    else:
-        name = None  # a rule of a newer release: let nobody in rather than everybody
     if not name:
         raise RefusedError(403, "not allowed: the authorizer passed no user id")
     return str(name)

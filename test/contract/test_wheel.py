@@ -1,0 +1,61 @@
+"""The wheel that users install."""
+
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from test.contract.stranger import ROOT, Stranger, build, uv
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
+    """Install the wheel in an empty environment elsewhere."""
+    return Stranger.install(tmp_path_factory.mktemp("stranger"))
+
+
+def test_the_wheel_carries_the_lambda_code_and_the_types(stranger: Stranger) -> None:
+    """And nothing that only developers need."""
+    with zipfile.ZipFile(stranger.wheel) as wheel:
+        names = wheel.namelist()
+    expected = [path.relative_to(ROOT).as_posix() for path in (ROOT / "lambda_assets").rglob("*.py")]
+    assert {f"ak_constructs/{name}" for name in expected} <= set(names)
+    assert "ak_constructs/py.typed" in names
+    assert {name.split("/")[0] for name in names} == {"ak_constructs", stranger.dist_info}
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_the_sdist_builds_the_same_wheel(stranger: Stranger, tmp_path: Path) -> None:
+    """From the sdist alone."""
+    sdist = build(tmp_path, "--sdist")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (source,) = (tmp_path / "unpacked").iterdir()
+    rebuilt = build(tmp_path / "again", "--wheel", source=source)
+    with zipfile.ZipFile(rebuilt) as ours, zipfile.ZipFile(stranger.wheel) as theirs:
+        assert sorted(ours.namelist()) == sorted(theirs.namelist())
+
+
+def test_a_strangers_synth_gives_the_checkouts_asset_hashes(stranger: Stranger, tmp_path: Path) -> None:
+    """Elsewhere, from the wheel, byte-compiled as pip does: a change of machine must not redeploy."""
+    subprocess.run([stranger.python, "-m", "compileall", "-q", stranger.package], check=True)
+    assert list(stranger.package.rglob("lambda_assets/**/*.pyc"))
+    theirs = stranger.synth(tmp_path / "theirs")
+    ours = stranger.synth(tmp_path / "ours", checkout=True)
+    assert sorted(path.name for path in theirs.glob("asset.*")) == sorted(path.name for path in ours.glob("asset.*"))
+    assert len(list(theirs.glob("asset.*"))) == 2
+
+
+def test_a_strangers_template_passes_cfn_lint(stranger: Stranger, tmp_path: Path) -> None:
+    """Without any finding but CDK's own habit of naming a dependency twice (W3005)."""
+    template = stranger.synth(tmp_path / "out") / "Stranger.template.json"
+    lint = subprocess.run(
+        [uv(), "run", "--no-sync", "cfn-lint", "--ignore-checks", "W3005", "--", template],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (lint.returncode, lint.stdout) == (0, "")

@@ -1,0 +1,25 @@
+"""One emulator for all tests that need one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.local.deployment import bootstrap, install_cdk
+from examples.local.emulator import Emulator, emulator, prepare
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder for what the tools write."""
+    return tmp_path_factory.mktemp("local")
+
+
+@pytest.fixture(scope="session")
+def aws(work: Path) -> Iterator[Emulator]:
+    """Run an emulator with a bootstrapped account."""
+    install_cdk()
+    prepare()
+    with emulator(work / "emulator.log") as running:
+        bootstrap(running, work)
+        yield running

@@ -1,0 +1,23 @@
+"""A CDK app for the tests: one agent behind two APIs with different authorizations."""
+
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from ak_constructs import AgentApi, AgentFunction, Authorization
+
+app = cdk.App()
+stack = cdk.Stack(app, "Echo")
+agent = AgentFunction(stack, "Agent", entry=str(Path(__file__).parent / "echo"))
+iam_api = AgentApi(stack, "Iam", agent=agent)
+public_api = AgentApi(
+    stack, "Public", agent=agent, authorization=Authorization.public(), rate_limit=5000, burst_limit=5000
+)
+for name, value in {
+    "IamUrl": iam_api.chat_url,
+    "PublicUrl": public_api.chat_url,
+    "Function": agent.function_name,
+    "Logs": agent.log_group.log_group_name,
+}.items():
+    cdk.CfnOutput(stack, name, value=value)
+app.synth()

@@ -1,0 +1,165 @@
+"""AgentApi deployed: what callers get."""
+
+import json
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.credentials import Credentials
+
+from examples.local.client import signed_headers
+from examples.local.deployment import deploy
+from examples.local.emulator import Emulator
+
+pytestmark = pytest.mark.local
+CREDENTIALS = Credentials("test", "test")
+
+
+@pytest.fixture(scope="module")
+def outputs(aws: Emulator, work: Path) -> dict[str, str]:
+    """Deploy an agent that says what it was given, behind a signed and behind a public API."""
+    return deploy(aws, work, app=f"{sys.executable} -m test.local.echo_app")["Echo"]
+
+
+def call(
+    aws: Emulator,
+    url: str,
+    *,
+    method: str = "POST",
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+    signed: bool = True,
+) -> tuple[int, dict[str, Any]]:
+    """Call a route and give status and JSON."""
+    url = aws.reachable(url)
+    content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+    sent = signed_headers(method, url, content, credentials=CREDENTIALS, region="us-east-1") if signed else {}
+    response = httpx.request(method, url, content=content, headers={**sent, **(headers or {})}, timeout=35)
+    answer: dict[str, Any] = response.json()
+    return response.status_code, answer
+
+
+def test_the_agent_sees_who_signed(aws: Emulator, outputs: dict[str, str]) -> None:
+    """And not whom the body claims."""
+    status, answer = call(aws, outputs["IamUrl"], body={"prompt": "hi", "session_id": "s", "user_id": "mallory"})
+    assert status == 200
+    assert answer["session_id"] == "s"
+    assert answer["user_id"] == "000000000000"
+    assert answer["extra"] == {"user_id": "mallory"}
+
+
+def test_an_unsigned_call_does_not_reach_the_agent(aws: Emulator, outputs: dict[str, str]) -> None:
+    """And is answered in our shape."""
+    status, answer = call(aws, outputs["IamUrl"], body={"prompt": "hi"}, signed=False)
+    assert status == 403
+    assert set(answer) == {"error"}
+
+
+def test_a_public_api_knows_nobody(aws: Emulator, outputs: dict[str, str]) -> None:
+    """Whatever the caller claims."""
+    status, answer = call(aws, outputs["PublicUrl"], body={"prompt": "hi", "user_id": "mallory"}, signed=False)
+    assert (status, answer["user_id"]) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        ({}, 400, "prompt must be a string, got nothing"),
+        ({"prompt": ""}, 400, "prompt must not be empty"),
+        ({"prompt": "hi", "session_id": "a b"}, 400, "session_id must match ^[A-Za-z0-9_:.-]{1,128}$"),
+        ([1], 400, "body must be a JSON object, got an array"),
+        (b"{", 400, "body must be a JSON object, got something that is not JSON"),
+        (b"", 400, "body must be a JSON object, got nothing"),
+        ({"prompt": "x" * 4_500_000}, 413, "body must be at most 4,194,304 bytes as JSON in the event"),
+        ({"prompt": "fail"}, 502, "the agent failed; its log has the type and place of the error"),
+    ],
+)
+def test_errors_have_their_status_and_one_shape(
+    aws: Emulator, outputs: dict[str, str], body: object, status: int, error: str
+) -> None:
+    """Where the gateway would find the fault first, the runner does: the emulator deploys no request validators."""
+    got, answer = call(aws, outputs["IamUrl"], body=body)
+    assert (got, answer["error"]) == (status, error)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/nothing"), ("GET", "/api/v1/chat"), ("GET", "/")])
+def test_unknown_routes_are_404_for_those_who_may_call(
+    aws: Emulator,
+    outputs: dict[str, str],
+    method: str,
+    path: str,
+    signed: bool,
+) -> None:
+    """Nobody else learns which routes there are."""
+    url = outputs["IamUrl"].replace("/api/v1/chat", path)
+    status, answer = call(aws, url, method=method, signed=signed)
+    assert (status, set(answer)) == ((404, {"error"}) if signed else (403, {"error"}))
+
+
+def test_health_is_open_and_never_calls_the_agent(aws: Emulator, outputs: dict[str, str]) -> None:
+    """Load balancers and people ask it."""
+    url = outputs["IamUrl"].replace("/api/v1/chat", "/health")
+    status, answer = call(aws, url, method="GET", signed=False)
+    assert (status, answer["status"], answer["memory_backend"]) == (200, "healthy", "none")
+
+
+def test_the_function_can_be_invoked_directly(aws: Emulator, outputs: dict[str, str]) -> None:
+    """By another function or a workflow."""
+    client = boto3.client("lambda", **boto3_settings(aws))
+    payload = json.dumps({"prompt": "hi", "user_id": "alice", "request_id": "direct-1"})
+    response = client.invoke(FunctionName=outputs["Function"], Payload=payload.encode())
+    answer = json.load(response["Payload"])
+    assert (answer["user_id"], answer["request_id"]) == ("alice", "direct-1")
+
+
+def test_a_thousand_requests_get_a_thousand_right_answers(aws: Emulator, outputs: dict[str, str]) -> None:
+    """At concurrency 20, each prompt unique and its answer a function of it, each request in the log once."""
+    prompts = [f"prompt {number} {'x' * (number % 50)}" for number in range(1000)]
+    with httpx.Client(timeout=60) as client, ThreadPoolExecutor(20) as callers:
+
+        def ask(prompt: str) -> dict[str, Any]:
+            response = client.post(aws.reachable(outputs["PublicUrl"]), json={"prompt": prompt})
+            answer: dict[str, Any] = response.json()
+            return answer
+
+        answers = list(callers.map(ask, prompts))
+    assert [answer["result"] for answer in answers] == [f"You said {prompt}" for prompt in prompts]
+    request_ids = {answer["request_id"] for answer in answers}
+    assert len(request_ids) == 1000
+    logged = [line["request_id"] for line in log_lines(aws, outputs["Logs"]) if line["message"] == "answered"]
+    assert len([request_id for request_id in logged if request_id in request_ids]) == 1000
+    assert request_ids <= set(logged)
+
+
+def test_the_log_has_no_prompt(aws: Emulator, outputs: dict[str, str]) -> None:
+    """Nor an answer, nor a stack trace, in any line of any function's log."""
+    call(aws, outputs["IamUrl"], body={"prompt": "fail", "secret": "SECRET-1"})
+    call(aws, outputs["IamUrl"], body={"prompt": "SECRET-2"})
+    lines = log_lines(aws, outputs["Logs"])
+    assert {line["error_type"] for line in lines if line["message"] == "the agent failed"} == {"KeyError"}
+    text = json.dumps(lines)
+    for secret in ("SECRET-1", "SECRET-2", "You said", "Traceback"):
+        assert secret not in text
+
+
+def boto3_settings(aws: Emulator) -> dict[str, Any]:
+    """Give a boto3 client's settings for the emulator."""
+    return {
+        "endpoint_url": aws.endpoint,
+        "region_name": "us-east-1",
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "test",
+    }
+
+
+def log_lines(aws: Emulator, group: str) -> list[dict[str, Any]]:
+    """Read all JSON lines of a log group."""
+    pages = boto3.client("logs", **boto3_settings(aws)).get_paginator("filter_log_events")
+    events = [event["message"] for page in pages.paginate(logGroupName=group) for event in page["events"]]
+    return [json.loads(message) for message in events if message.startswith("{")]

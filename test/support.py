@@ -1,0 +1,41 @@
+"""What several tests need to read templates."""
+
+import json
+import re
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk.assertions import Template
+
+_ASSET = re.compile(r"\b[0-9a-f]{64}\.zip")
+_DEPLOYMENT = re.compile(r"(Deployment[0-9A-F]{8})[0-9a-f]{32}")
+_VERSION = re.compile(r"(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}")
+
+
+def normalised(stack: cdk.Stack) -> dict[str, Any]:
+    """Give a stack's template without the hashes that change with every edit of the packaged code."""
+    text = json.dumps(Template.from_stack(stack).to_json(), sort_keys=True)
+    text = _ASSET.sub("<asset>.zip", text)
+    text = _VERSION.sub(r"\1<hash>", _DEPLOYMENT.sub(r"\1<hash>", text))
+    template: dict[str, Any] = json.loads(text)
+    return template
+
+
+def statements(stack: cdk.Stack, role: str) -> list[tuple[tuple[str, ...], Any]]:
+    """Give (actions, resources) of each statement that a role has, the role named by how its logical id begins."""
+    template = Template.from_stack(stack).to_json()["Resources"]
+    found = []
+    for resource in template.values():
+        if resource["Type"] != "AWS::IAM::Policy":
+            continue
+        if not any(reference["Ref"].startswith(role) for reference in resource["Properties"]["Roles"]):
+            continue
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            found.append((tuple([actions] if isinstance(actions, str) else actions), statement["Resource"]))
+    return found
+
+
+def logical_ids(stack: cdk.Stack) -> dict[str, str]:
+    """Give every resource's type by its logical id: changing one replaces a user's resource."""
+    return {name: resource["Type"] for name, resource in normalised(stack)["Resources"].items()}

@@ -1,0 +1,47 @@
+"""The checks that every construct shares."""
+
+import aws_cdk as cdk
+import pytest
+
+from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
+
+
+def test_a_text_that_matches_as_a_whole_passes() -> None:
+    """Letters are letters."""
+    check_matches("name", "abc", "[a-z]+", "write letters")
+
+
+def test_fails_when_only_a_part_of_the_text_matches() -> None:
+    """The message has subject, rule, value and remedy."""
+    with pytest.raises(ValueError, match=r"^name must match \^\[a-z\]\+\$, got 'abc1'; write letters$"):
+        check_matches("name", "abc1", "[a-z]+", "write letters")
+
+
+def test_a_number_at_the_bound_passes() -> None:
+    """The bound is allowed."""
+    check_at_least("count", 1, 1, "raise it")
+
+
+def test_fails_when_a_number_is_below_its_bound() -> None:
+    """The message has subject, rule, value and remedy."""
+    with pytest.raises(ValueError, match=r"^count must be at least 1, got 0; raise it$"):
+        check_at_least("count", 0, 1, "raise it")
+
+
+def test_a_duration_at_the_bound_and_none_pass() -> None:
+    """The bound is allowed, and so is leaving the duration out."""
+    check_timeout_at_most("timeout", cdk.Duration.seconds(29), 29, "lower it")
+    check_timeout_at_most("timeout", None, 29, "lower it")
+
+
+def test_fails_when_a_duration_is_over_its_bound() -> None:
+    """The message has subject, rule, value and remedy."""
+    with pytest.raises(ValueError, match=r"^timeout must be at most 29 s, got 30 s; lower it$"):
+        check_timeout_at_most("timeout", cdk.Duration.seconds(30), 29, "lower it")
+
+
+def test_tokens_pass() -> None:
+    """What is known only at deployment cannot be checked now: a number token, for one, is a huge negative number."""
+    check_matches("name", cdk.Token.as_string({"Ref": "X"}), "[a-z]+", "write letters")
+    check_at_least("count", cdk.Token.as_number({"Ref": "X"}), 1, "raise it")
+    check_timeout_at_most("timeout", cdk.Duration.seconds(cdk.Token.as_number({"Ref": "X"})), 29, "lower it")
