@@ -14,7 +14,9 @@ from projen.python import BuildSystem, PyprojectTomlProject, PythonProject, UvOp
 ROOT = Path(__file__).parent
 VERSION = "0.1.0.dev0"
 
+BUNDLING = ["uv>=0.9,<1"]
 DEVELOPMENT = [
+    "aws-cdk.aws-lambda-python-alpha>=2.252.0a0",  # the documented way for packages without wheels
     "boto3>=1.43",
     "cdk-nag>=3.0.2,<4",
     "cfn-lint>=1.58",
@@ -30,6 +32,7 @@ DEVELOPMENT = [
     "ruff>=0.17,<0.18",
     "syrupy>=7.0.2,<8",
     "types-boto3[lambda]>=1.43",
+    *BUNDLING,
 ]
 
 TOOLS = {
@@ -160,7 +163,7 @@ project = PythonProject(
     projenrc_python=True,
     uv=True,
     uv_options=UvOptions(
-        build_system=BuildSystem(requires=["hatchling>=1.27,<2"], build_backend="hatchling.build"),
+        build_system=BuildSystem(requires=["hatchling==1.33.0"], build_backend="hatchling.build"),
         project=PyprojectTomlProject(
             name="ak-constructs",
             version=VERSION,
@@ -182,6 +185,7 @@ pyproject = project.try_find_object_file("pyproject.toml")
 pyproject.add_override("project.license", "Apache-2.0")
 pyproject.add_override("project.license-files", ["LICENSE"])
 pyproject.add_override("project.authors", [{"name": "The ak-constructs authors"}])
+pyproject.add_override("project.optional-dependencies", {"bundling": BUNDLING})
 pyproject.add_override("dependency-groups.dev", DEVELOPMENT)
 # The pins. uv.lock would name the hosts it was made with; these lines name none, and a relock gives the same set.
 constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()

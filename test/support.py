@@ -39,3 +39,19 @@ def statements(stack: cdk.Stack, role: str) -> list[tuple[tuple[str, ...], Any]]
 def logical_ids(stack: cdk.Stack) -> dict[str, str]:
     """Give every resource's type by its logical id: changing one replaces a user's resource."""
     return {name: resource["Type"] for name, resource in normalised(stack)["Resources"].items()}
+
+
+def methods(stack: cdk.Stack) -> dict[tuple[str, str], dict[str, Any]]:
+    """Give every method's properties by verb and path."""
+    resources = Template.from_stack(stack).to_json()["Resources"]
+
+    def path(reference: dict[str, Any]) -> str:
+        if "Fn::GetAtt" in reference:
+            return ""
+        properties = resources[reference["Ref"]]["Properties"]
+        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
+
+    return {
+        (properties["HttpMethod"], path(properties["ResourceId"]) or "/"): properties
+        for properties in (r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGateway::Method")
+    }

@@ -1,35 +1,21 @@
 """AgentApi: a REST API in front of one agent."""
 
+import json
 from pathlib import Path
-from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Capture, Match, Template
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentApi, AgentFunction, Authorization
-from test.support import logical_ids, normalised, statements
+from test.support import logical_ids, methods, normalised, statements
 
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
-
-
-def methods(stack: cdk.Stack) -> dict[tuple[str, str], dict[str, Any]]:
-    """Give every method's properties by verb and path."""
-    resources = Template.from_stack(stack).to_json()["Resources"]
-
-    def path(reference: dict[str, Any]) -> str:
-        if "Fn::GetAtt" in reference:
-            return ""
-        properties = resources[reference["Ref"]]["Properties"]
-        return f"{path(properties['ParentId'])}/{properties['PathPart']}"
-
-    return {
-        (properties["HttpMethod"], path(properties["ResourceId"]) or "/"): properties
-        for properties in (r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGateway::Method")
-    }
 
 
 def test_the_chat_route_calls_the_agent_and_needs_a_signature(stack: cdk.Stack, agent: AgentFunction) -> None:
@@ -94,14 +80,24 @@ def test_the_gateway_refuses_bodies_that_are_no_json_object(stack: cdk.Stack, ag
     assert "Ref" in chat["RequestValidatorId"]
 
 
-def test_what_the_gateway_answers_itself_has_our_shape(stack: cdk.Stack, agent: AgentFunction) -> None:
-    """One shape of error for a client to read."""
+def test_what_the_gateway_answers_itself_has_our_shape_and_our_words(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """API Gateway's own text for a wrong signature repeats the request's headers, tokens included."""
     AgentApi(stack, "Api", agent=agent)
     responses = Template.from_stack(stack).find_resources("AWS::ApiGateway::GatewayResponse").values()
-    assert {r["Properties"]["ResponseType"]: r["Properties"]["ResponseTemplates"] for r in responses} == {
-        "BAD_REQUEST_BODY": {"application/json": '{"error": "body must be a JSON object"}'},
-        "DEFAULT_4XX": {"application/json": '{"error": $context.error.messageString}'},
-        "DEFAULT_5XX": {"application/json": '{"error": $context.error.messageString}'},
+    errors = {
+        each["Properties"]["ResponseType"]: json.loads(each["Properties"]["ResponseTemplates"]["application/json"])
+        for each in responses
+    }
+    assert errors == {
+        "ACCESS_DENIED": {"error": "not allowed"},
+        "BAD_REQUEST_BODY": {"error": "body must be a JSON object"},
+        "DEFAULT_4XX": {"error": "refused: $context.error.responseType"},
+        "DEFAULT_5XX": {"error": "failed: $context.error.responseType"},
+        "INTEGRATION_TIMEOUT": {"error": "the agent took too long"},
+        "MISSING_AUTHENTICATION_TOKEN": {"error": "not allowed: the request is not signed"},
+        "REQUEST_TOO_LARGE": {"error": "body is too large"},
+        "THROTTLED": {"error": "too many requests; try again later"},
+        "UNAUTHORIZED": {"error": "not allowed: no credentials, or wrong ones"},
     }
 
 
@@ -119,7 +115,7 @@ def test_the_access_log_has_no_query_strings_and_no_bodies(stack: cdk.Stack, age
         },
     )
     assert "$context.requestId" in text.as_string()
-    for secret in ("querystring", "$context.path", "header", "body", "$input", "authorizer"):
+    for secret in ("querystring", "$context.path", "header", "body", "$input", "claims", 'identity.apiKey"', "token"):
         assert secret not in text.as_string()
 
 
@@ -169,7 +165,187 @@ def test_the_api_may_live_in_another_stack_than_its_agent(app: cdk.App, stack: c
     assert agent_stack.dependencies == []
 
 
-@pytest.mark.parametrize("chat_path", ["/chat", "api/v1/chat", "/api/v1/chat/", "/api/v1/a b", "/api/v1/{id}"])
+def test_a_custom_route_calls_its_function_behind_the_same_authorization(
+    stack: cdk.Stack, agent: AgentFunction, entry: Path
+) -> None:
+    """Below the chat route's base path and version."""
+    other = AgentFunction(stack, "Other", entry=str(entry))
+    api = AgentApi(stack, "Api", agent=agent)
+    method = api.add_route("GET", "/orders/{id}", other)
+    route = methods(stack)["GET", "/api/v1/orders/{id}"]
+    assert isinstance(method, apigateway.Method)
+    assert route["AuthorizationType"] == "AWS_IAM"
+    assert [
+        part["Fn::GetAtt"][0][:5] for part in route["Integration"]["Uri"]["Fn::Join"][1] if "Other" in str(part)
+    ] == ["Other"]
+    assert route["Integration"]["TimeoutInMillis"] == 29_000
+
+
+@pytest.mark.parametrize("method", ["get", "OPTIONS", "FETCH", ""])
+def test_fails_when_a_routes_method_is_none(stack: cdk.Stack, agent: AgentFunction, method: str) -> None:
+    """OPTIONS belongs to cors."""
+    with pytest.raises(ValueError, match=r"^method must match .*; write it in capitals$"):
+        AgentApi(stack, "Api", agent=agent).add_route(method, "/app", agent)
+
+
+@pytest.mark.parametrize("path", ["", "app", "/", "/app/", "/a b", "/{a-b}", "/{proxy+}"])
+def test_fails_when_a_routes_path_is_malformed(stack: cdk.Stack, agent: AgentFunction, path: str) -> None:
+    """The message shows two that are right."""
+    with pytest.raises(ValueError, match=r"^path must match .*; write it like /app or /items/\{id\}$"):
+        AgentApi(stack, "Api", agent=agent).add_route("GET", path, agent)
+
+
+def test_fails_when_a_routes_function_may_run_longer_than_the_api_waits(
+    stack: cdk.Stack, agent: AgentFunction, entry: Path
+) -> None:
+    """As for the agent, through an alias too."""
+    slow = AgentFunction(stack, "Slow", entry=str(entry), timeout=cdk.Duration.seconds(30))
+    live = lambda_.Alias(stack, "Live", alias_name="live", version=slow.current_version)
+    api = AgentApi(stack, "Api", agent=agent)
+    for handler in (slow, live, slow.current_version):
+        with pytest.raises(ValueError, match=r"^the timeout of Stack/Slow must be at most 29 s, got 30 s"):
+            api.add_route("GET", "/app", handler)
+
+
+def test_a_raised_quota_lets_the_agent_take_longer(stack: cdk.Stack, entry: Path) -> None:
+    """The caller says so; the integration waits as long."""
+    slow = AgentFunction(stack, "Slow", entry=str(entry), timeout=cdk.Duration.seconds(100))
+    AgentApi(stack, "Api", agent=slow, raised_timeout=cdk.Duration.seconds(120))
+    assert methods(stack)["POST", "/api/v1/chat"]["Integration"]["TimeoutInMillis"] == 120_000
+    with pytest.raises(ValueError, match=r"^the timeout of Stack/Slow must be at most 90 s, got 100 s"):
+        AgentApi(stack, "Api2", agent=slow, raised_timeout=cdk.Duration.seconds(90))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        (29, "^raised_timeout in seconds must be at least 30, got 29; leave it out unless"),
+        (901, "^raised_timeout must be at most 900 s, got 901 s; no function runs longer$"),
+    ],
+)
+def test_fails_when_a_raised_timeout_is_out_of_range(
+    stack: cdk.Stack, agent: AgentFunction, seconds: int, message: str
+) -> None:
+    """29 s need no raised quota, and beyond 900 s nothing runs."""
+    with pytest.raises(ValueError, match=message):
+        AgentApi(stack, "Api", agent=agent, raised_timeout=cdk.Duration.seconds(seconds))
+
+
+def test_a_handler_of_ones_own_learns_its_routes(stack: cdk.Stack, entry: Path) -> None:
+    """In Agent Kernel's words; our runner needs none."""
+    raw = AgentFunction(stack, "Raw", entry=str(entry), handler="agent.respond")
+    AgentApi(stack, "Api", agent=raw, chat_path="/agents/v2/ask")
+    AgentApi(stack, "Same", agent=raw, chat_path="/agents/v2/ask")
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::Lambda::Function",
+        {
+            "Handler": "agent.respond",
+            "Environment": {"Variables": {"API_BASE_PATH": "agents", "API_VERSION": "v2", "AGENT_ENDPOINT": "ask"}},
+        },
+    )
+    assert raw.chat_path == "/agents/v2/ask"
+    with pytest.raises(ValueError, match=r"got '/api/v1/chat' after '/agents/v2/ask'; make a second AgentFunction"):
+        AgentApi(stack, "Other", agent=raw)
+
+
+def test_our_runner_is_told_no_routes(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """So that an agent may serve any number of APIs."""
+    AgentApi(stack, "Api", agent=agent)
+    AgentApi(stack, "Other", agent=agent, chat_path="/agents/v2/ask")
+    assert agent.chat_path is None
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::Lambda::Function", {"Environment": {"Variables": {"AK_CONSTRUCTS_AGENT": "agent:respond"}}}
+    )
+
+
+def cors(**changes: object) -> apigateway.CorsOptions:
+    """Make options for one page."""
+    return apigateway.CorsOptions(**{"allow_origins": ["https://a.example.com"], **changes})  # type: ignore[arg-type]
+
+
+def test_without_cors_there_is_no_trace_of_it(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """No page may call unless it is named."""
+    AgentApi(stack, "Api", agent=agent)
+    text = str(Template.from_stack(stack).to_json())
+    assert "Access-Control" not in text
+    assert "akConstructsCors" not in text
+    assert not [route for route in methods(stack) if route[0] == "OPTIONS"]
+
+
+def test_with_cors_every_route_answers_preflights_openly(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """A browser sends no credentials with them."""
+    AgentApi(stack, "Api", agent=agent, cors=cors())
+    preflights = {route: method for route, method in methods(stack).items() if route[0] == "OPTIONS"}
+    assert {path for _, path in preflights} >= {"/api/v1/chat", "/health", "/{proxy+}"}
+    assert {method["AuthorizationType"] for method in preflights.values()} == {"NONE"}
+    assert {method["Integration"]["Type"] for method in preflights.values()} == {"MOCK"}
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "origin"),
+    [
+        (cors(), {"akConstructsCorsOrigins": "https://a.example.com"}, "'https://a.example.com'"),
+        (
+            cors(allow_origins=["https://a.example.com", "https://b.example.com"], allow_credentials=True),
+            {
+                "akConstructsCorsOrigins": "https://a.example.com,https://b.example.com",
+                "akConstructsCorsCredentials": "true",
+            },
+            "method.request.header.origin",
+        ),
+        (
+            cors(allow_origins=["*"], expose_headers=["Retry-After", "Location"]),
+            {"akConstructsCorsOrigins": "any", "akConstructsCorsExpose": "Retry-After,Location"},
+            "'*'",
+        ),
+    ],
+)
+def test_cors_reaches_the_runner_and_the_gateways_own_answers(
+    stack: cdk.Stack, agent: AgentFunction, options: apigateway.CorsOptions, variables: dict[str, str], origin: str
+) -> None:
+    """A page must be able to read an error too."""
+    AgentApi(stack, "Api", agent=agent, cors=options)
+    template = Template.from_stack(stack)
+    template.has_resource_properties(
+        "AWS::ApiGateway::Stage", {"Variables": {"akConstructsIdentity": "iam", **variables}}
+    )
+    for response in template.find_resources("AWS::ApiGateway::GatewayResponse").values():
+        assert response["Properties"]["ResponseParameters"] == {
+            "gatewayresponse.header.Access-Control-Allow-Origin": origin,
+            "gatewayresponse.header.Vary": "'Origin'",
+        }
+
+
+def test_grant_invoke_lets_a_role_call_the_chat_route(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """And no other route."""
+    api = AgentApi(stack, "Api", agent=agent)
+    role = iam.Role(stack, "Backend", assumed_by=iam.AccountRootPrincipal())
+    api.grant_invoke(role)
+    ((actions, resource),) = statements(stack, "Backend")
+    assert actions == ("execute-api:Invoke",)
+    assert resource == stack.resolve(api.arn_for_execute_api("POST", "/api/v1/chat"))
+    assert resource["Fn::Join"][1][-1] == "/POST/api/v1/chat"
+    assert stack.resolve(api.arn_for_execute_api())["Fn::Join"][1][-1] == "/*/*"
+
+
+def test_metrics_are_those_of_the_stage(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """Ready for alarms and dashboards."""
+    api = AgentApi(stack, "Api", agent=agent)
+    metrics = [api.metric_count(), api.metric_latency(), api.metric_client_error(), api.metric_server_error()]
+    assert [metric.metric_name for metric in metrics] == ["Count", "Latency", "4XXError", "5XXError"]
+    assert {metric.namespace for metric in metrics} == {"AWS/ApiGateway"}
+    assert all("Stage" in (metric.dimensions or {}) for metric in metrics)
+
+
+def test_url_is_the_stages_address(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """The chat route lies below it."""
+    api = AgentApi(stack, "Api", agent=agent)
+    assert stack.resolve(api.url)["Fn::Join"][1][:-1] == stack.resolve(api.chat_url)["Fn::Join"][1][:-1]
+
+
+@pytest.mark.parametrize(
+    "chat_path", ["/chat", "api/v1/chat", "/api/v1/chat/", "/api/v1/a b", "/api/v1/{id}", "/./../.."]
+)
 def test_fails_when_the_chat_path_has_not_three_plain_segments(
     stack: cdk.Stack, agent: AgentFunction, chat_path: str
 ) -> None:
@@ -189,7 +365,7 @@ def test_fails_when_a_limit_is_zero(stack: cdk.Stack, agent: AgentFunction) -> N
 def test_fails_when_the_agent_may_run_longer_than_the_api_waits(stack: cdk.Stack, entry: Path) -> None:
     """Nobody would hear the answer."""
     slow = AgentFunction(stack, "Slow", entry=str(entry), timeout=cdk.Duration.seconds(30))
-    with pytest.raises(ValueError, match=r"^agent's timeout must be at most 29 s, got 30 s; lower it, since"):
+    with pytest.raises(ValueError, match=r"^the timeout of Stack/Slow must be at most 29 s, got 30 s; lower it, since"):
         AgentApi(stack, "Api", agent=slow)
 
 
@@ -240,13 +416,16 @@ def test_snapshot_of_the_defaults(stack: cdk.Stack, agent: AgentFunction, snapsh
 
 def test_snapshot_of_everything_set(stack: cdk.Stack, agent: AgentFunction, snapshot: SnapshotAssertion) -> None:
     """Guards against surprises."""
-    AgentApi(
+    api = AgentApi(
         stack,
         "Api",
         agent=agent,
-        authorization=Authorization.iam(end_user_from_body=True),
+        authorization=Authorization.lambda_function(agent, user_key="userId"),
         chat_path="/agents/v2/ask",
+        cors=cors(),
         rate_limit=7,
         burst_limit=9,
+        raised_timeout=cdk.Duration.seconds(60),
     )
+    api.add_route("GET", "/app", agent)
     assert normalised(stack) == snapshot(extension_class=JSONSnapshotExtension)

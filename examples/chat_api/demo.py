@@ -13,7 +13,6 @@ import sys
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Any
 
 from botocore.credentials import Credentials
 
@@ -60,15 +59,14 @@ def converse(url: str) -> None:
     """Read prompts until the end of input; the agent sees what was said before."""
     print("\nType a message; `exit` or Ctrl-D ends.")
     session_id = str(uuid.uuid4())
-    said: list[dict[str, Any]] = []
+    said: list[dict[str, str]] = []
     while (prompt := _ask()) not in {None, "exit"}:
         if not prompt:
             continue
-        message = {"prompt": prompt, "session_id": session_id, "messages": said}
+        message = {"prompt": prompt, "session_id": session_id, "said": said}
         result = chat(url, message, credentials=CREDENTIALS)["result"]
         print(f"Agent: {result}")
-        for role, text in (("user", prompt), ("assistant", result)):
-            said.append({"role": role, "content": [{"text": text}]})
+        said += [{"role": "user", "text": prompt}, {"role": "assistant", "text": result}]
 
 
 def _ask() -> str | None:

@@ -49,7 +49,7 @@ def run(command: list[str], *, cwd: Path, seconds: int, environment: dict[str, s
     with subprocess.Popen(
         command,
         cwd=cwd,
-        env={**os.environ, **(environment or {}), "PATH": path},
+        env={**(os.environ if environment is None else environment), "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -66,7 +66,10 @@ def run(command: list[str], *, cwd: Path, seconds: int, environment: dict[str, s
 
 
 def _environment(emulator: Emulator, work: Path) -> dict[str, str]:
+    """Keep out of the way what would lead elsewhere: a person's AWS settings and proxies."""
+    elsewhere = ("AWS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
     return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(elsewhere)},
         **emulator.environment,
         "CDK_HOME": str(work / "cdk-home"),  # it remembers accounts there by access key; these are nobody's
         "CDK_DISABLE_CLI_TELEMETRY": "true",

@@ -67,7 +67,8 @@ def prepare() -> Path:
             raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
         # From outside the project, whose own pins are not meant for this environment.
         subprocess.run([uv, "venv", "-q", "--clear", "-p", sys.executable, environment], check=True, cwd="/")
-        install = [uv, "pip", "install", "-q", "--require-hashes", "-p", str(python), "-r", str(requirements)]
+        install = [uv, "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-p", str(python)]
+        install += ["-r", str(requirements)]
         subprocess.run(install, check=True, cwd="/")
         complete.touch()
     return python

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from ministack import app
 from ministack.services import dynamodb
@@ -34,12 +35,30 @@ def honour_time_to_live() -> None:
         handlers["create"] = _with_time_to_live(handlers["create"])
 
 
+def refuse_web_pages() -> None:
+    """Refuse what a page in this machine's browser could send: it would run code here, as this user."""
+    emulate = app.app
+
+    async def guarded(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        headers = dict(scope.get("headers") or [])
+        urls = [f"//{headers.get(b'host', b'').decode()}", headers.get(b"origin", b"").decode()]
+        if any(urlsplit(url).hostname not in {None, "127.0.0.1", "localhost"} for url in urls):
+            await send({"type": "http.response.start", "status": 403, "headers": []})
+            await send({"type": "http.response.body", "body": b"only for this machine"})
+            return
+        await emulate(scope, receive, send)
+
+    app.app = guarded
+
+
 def end_with_parent() -> None:
     """End, workers included, when whoever started this closes our standard input, be it by dying."""
 
     def wait() -> None:
         sys.stdin.buffer.read()
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        if os.getpgrp() == os.getpid():  # not somebody else's group
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
@@ -74,5 +93,6 @@ if __name__ == "__main__":
     del sys.argv[1:]  # whose emulator this is, for people who read a list of processes
     add_placeholders()
     honour_time_to_live()
+    refuse_web_pages()
     end_with_parent()
     app.main()

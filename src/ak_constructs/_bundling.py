@@ -1,6 +1,7 @@
 """Puts a user's folder and this library's Lambda code side by side, without Docker."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,52 +11,97 @@ import jsii
 from aws_cdk import aws_lambda as lambda_
 
 from ak_constructs._assets import lambda_assets
+from ak_constructs._dependencies import Platform, check_size, find_dependencies, install
 
 _FORMAT = "1"  # raise when the same sources would give another asset
-
-
-def agent_code(entry: Path) -> lambda_.Code:
-    """Give the code of an agent: the user's folder with `ak_lambda` beside it."""
-    files = {**dict(_files(lambda_assets(), below="ak_lambda")), **dict(_files(entry))}
-    return lambda_.Code.from_asset(
-        str(entry),
-        asset_hash_type=cdk.AssetHashType.CUSTOM,
-        asset_hash=_hash(files),
-        bundling=cdk.BundlingOptions(
-            image=cdk.DockerImage.from_registry("not-used: the folder is put together locally"),
-            local=_Copy(files),
-        ),
-    )
+_LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
 @jsii.implements(cdk.ILocalBundling)
-class _Copy:
-    def __init__(self, files: dict[str, Path]) -> None:
-        self._files = files
+class AgentPackage:
+    """The user's folder, its dependencies and `ak_lambda`, side by side.
+
+    Attributes:
+        error: Why it could not be put together. CDK wraps an error of the bundling in a page of its own frames.
+    """
+
+    def __init__(self, entry: Path, platform: Platform) -> None:
+        self.error: Exception | None = None
+        self._entry = entry
+        self._platform = platform
+        self._files = {**dict(_files(lambda_assets(), below="ak_lambda")), **dict(_files(entry))}
+        self._pins = find_dependencies(entry)
+
+    def code(self) -> lambda_.Code:
+        """Give the code of a function; CDK calls `try_bundle` when it has no asset of this hash yet."""
+        return lambda_.Code.from_asset(
+            str(self._entry),
+            asset_hash_type=cdk.AssetHashType.CUSTOM,
+            asset_hash=_hash(self._files, self._platform if self._pins else None),
+            bundling=cdk.BundlingOptions(
+                image=cdk.DockerImage.from_registry("not-used: the package is put together locally"), local=self
+            ),
+        )
 
     def try_bundle(self, output_dir: str, *_args: object, **_options: object) -> bool:
+        """Put the package together; never leaves that to Docker, which would only hide why it failed."""
+        try:
+            self._bundle(Path(output_dir))
+        except Exception as error:
+            self.error = error
+            raise
+        return True
+
+    def _bundle(self, package: Path) -> None:
+        if self._pins:
+            install(self._pins, package, self._platform)
+            _check_names(package, self._files)
         for name, source in self._files.items():
-            target = Path(output_dir, name)
+            target = package / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-        return True
+        check_size(package)
+
+
+def _check_names(package: Path, files: dict[str, Path]) -> None:
+    """Raise when a file of the user's would overwrite or hide a dependency."""
+    installed = {path.name.removesuffix(".py") for path in package.iterdir()}
+    for name in sorted({Path(name).parts[0] for name in files}):
+        if name.removesuffix(".py") in installed:
+            raise ValueError(f"entry must not have the name of a package that it depends on, got {name!r}; rename it")
 
 
 def _files(root: Path, below: str = "") -> Iterator[tuple[str, Path]]:
-    """Every file to package with its name in the zip; hidden files (.env, .git, .venv) and bytecode stay out."""
+    """Every file to package, by its name in the zip; hidden files, bytecode and CDK's own output stay out."""
     for path in sorted((root / below).iterdir()):
         name = f"{below}/{path.name}".lstrip("/")
-        if path.name.startswith(".") or path.name == "__pycache__" or path.suffix == ".pyc":
+        if path.name.startswith(".") or path.name in _LEFT_OUT or path.suffix == ".pyc":
             continue
+        if path.is_symlink():
+            _check_link(path, root)
         if path.is_dir():
-            yield from _files(root, name)
-        else:
+            if not (path / "cdk.out").is_file():  # what CDK synthesizes has a file of this name in it
+                yield from _files(root, name)
+        elif path.is_file():
             yield name, path
+        else:
+            raise ValueError(f"entry must have files and folders only, got {path}; move it elsewhere")
 
 
-def _hash(files: dict[str, Path]) -> str:
-    """Hash names and contents, whatever the checkout's line ends, so that two machines agree."""
-    digest = hashlib.sha256(_FORMAT.encode())
+def _check_link(link: Path, root: Path) -> None:
+    """Raise when a link would package what lies outside, what is hidden, or itself."""
+    target = Path(os.path.realpath(link))  # which, unlike resolve(), takes a link to itself
+    inside = target.is_relative_to(root) and not link.is_relative_to(target) and target.exists()
+    if not inside or any(part.startswith(".") for part in target.relative_to(root).parts):
+        raise ValueError(f"entry must have links to its own visible files only, got {link} -> {target}; copy the file")
+
+
+def _hash(files: dict[str, Path], platform: Platform | None) -> str:
+    """Hash names and contents, whatever the checkout's line ends, so that two machines agree.
+
+    The pins are among the files; the platform counts only where something is installed for it.
+    """
+    digest = hashlib.sha256(f"{_FORMAT} {platform.tag} {platform.python}".encode() if platform else _FORMAT.encode())
     for name in sorted(files):
         content = files[name].read_bytes()
         if b"\0" not in content:

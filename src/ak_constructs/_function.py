@@ -11,6 +11,16 @@ from ak_constructs._assets import own_code
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 ARCHITECTURE = lambda_.Architecture.ARM_64
 LOG_RETENTION = logs.RetentionDays.ONE_MONTH
+# What Lambda needs to attach a function to a VPC; none of them can name a resource beforehand.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions, read 2026-11-21
+NETWORK_ACTIONS = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+]
 
 
 def define_log_group(scope: Construct, id: str) -> logs.LogGroup:
@@ -18,15 +28,17 @@ def define_log_group(scope: Construct, id: str) -> logs.LogGroup:
     return logs.LogGroup(scope, id, retention=LOG_RETENTION, removal_policy=cdk.RemovalPolicy.RETAIN)
 
 
-def define_role(scope: Construct, id: str, *, log_group: logs.ILogGroup) -> iam.Role:
-    """Define a role that may write to one log group and nothing else.
+def define_role(scope: Construct, id: str, *, log_group: logs.ILogGroup, in_vpc: bool = False) -> iam.Role:
+    """Define a role that may write to one log group and, in a VPC, use network interfaces; nothing else.
 
-    AWSLambdaBasicExecutionRole, which CDK would attach, may create and write every log group of the account.
+    The managed policies that CDK would attach let a function create and write every log group of the account.
     """
     role = iam.Role(scope, id, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     role.add_to_policy(
         iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
     )
+    if in_vpc:
+        role.add_to_policy(iam.PolicyStatement(actions=NETWORK_ACTIONS, resources=["*"]))
     return role
 
 
@@ -56,3 +68,10 @@ def define_function(
         logging_format=lambda_.LoggingFormat.JSON,
         tracing=lambda_.Tracing.ACTIVE,
     )
+
+
+def function_behind(agent: lambda_.IFunction) -> lambda_.Function | None:
+    """Find the function that an alias or a version is of; None for an imported one."""
+    if isinstance(agent, lambda_.Alias | lambda_.Version):
+        return function_behind(agent.lambda_)
+    return agent if isinstance(agent, lambda_.Function) else None

@@ -21,6 +21,10 @@ LAMBDA_MEMORY_MIB: Final = (128, 10_240)
 """Least and most memory of a function, outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
+LAMBDA_STORAGE_MIB: Final = (512, 10_240)
+"""Least and most ephemeral storage of a function. Read 2026-11-20.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
 LAMBDA_UNZIPPED_BYTES: Final = 262_144_000
 """Unzipped size of code and layers together. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

@@ -4,13 +4,17 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from ak_constructs._function import define_function, define_log_group
-from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
+from ak_constructs._cors import cors_variables, error_headers
+from ak_constructs._function import define_function, define_log_group, function_behind
+from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS, LAMBDA_TIMEOUT_SECONDS
 from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
+from ak_constructs.agent_function import AgentFunction
 from ak_constructs.authorization import Authorization
 
 DEFAULT_CHAT_PATH = "/api/v1/chat"
@@ -21,12 +25,27 @@ HEALTH_BURST_LIMIT = 20
 HEALTH_MEMORY_MIB = 128
 MAX_BODY_MIB = 4  # what the runner takes; the gateway would take 10
 
-_SEGMENT = r"/[A-Za-z0-9_.:-]+"
+_SEGMENT = r"/[A-Za-z0-9_][A-Za-z0-9_.:-]*"
+_GATEWAY_ERRORS = {
+    "AccessDenied": (apigateway.ResponseType.ACCESS_DENIED, "not allowed"),
+    "BadRequestBody": (apigateway.ResponseType.BAD_REQUEST_BODY, "body must be a JSON object"),
+    "ClientError": (apigateway.ResponseType.DEFAULT_4_XX, "refused: $context.error.responseType"),
+    "IntegrationTimeout": (apigateway.ResponseType.INTEGRATION_TIMEOUT, "the agent took too long"),
+    "MissingToken": (apigateway.ResponseType.MISSING_AUTHENTICATION_TOKEN, "not allowed: the request is not signed"),
+    "ServerError": (apigateway.ResponseType.DEFAULT_5_XX, "failed: $context.error.responseType"),
+    "Throttled": (apigateway.ResponseType.THROTTLED, "too many requests; try again later"),
+    "TooLarge": (apigateway.ResponseType.REQUEST_TOO_LARGE, "body is too large"),
+    "Unauthorized": (apigateway.ResponseType.UNAUTHORIZED, "not allowed: no credentials, or wrong ones"),
+}
 # Everything a request is recognised by, and no query string: a token may travel in one.
 _ACCESS_LOG = {
     "requestId": "$context.requestId",
+    "extendedRequestId": "$context.extendedRequestId",  # the caller can set the other one
     "requestTime": "$context.requestTime",
     "ip": "$context.identity.sourceIp",
+    "caller": "$context.identity.user",
+    "principal": "$context.authorizer.principalId",
+    "apiKeyId": "$context.identity.apiKeyId",
     "method": "$context.httpMethod",
     "resourcePath": "$context.resourcePath",
     "status": "$context.status",
@@ -44,6 +63,7 @@ class AgentApi(Construct):
     ```text
     POST /api/v1/chat -> authorization -> body is a JSON object -> agent -> 200 {"result", "session_id", "request_id"}
     GET  /health      -> a small function of ours, open to everybody, never the agent
+    your own routes   -> the same authorization -> your function
     anything else     -> 404 {"error"}
     ```
 
@@ -52,17 +72,21 @@ class AgentApi(Construct):
     nested form `{"request_id", "user_id", "body": {...}}` works too. Errors are `{"error": "..."}` with 400 (the
     message names the field), 401 or 403, 404, 413 (over 4 MiB), 429 (throttled) and 502 (the agent failed).
 
+    An agent with a handler of its own gets the chat route's three segments as `API_BASE_PATH`, `API_VERSION` and
+    `AGENT_ENDPOINT`, from which `agentkernel` knows its routes.
+
     **When to use**: answers within 29 s. For longer ones put a queue between: no HTTP response waits longer.
 
     **Resources**, ids relative to this construct: `RestApi` with its stage `prod` (regional, X-Ray, throttled),
     `AccessLogs` the log group of its access log (JSON, no query strings, 30 days), `Health`, `HealthRole`, `HealthLogs`
-    the health function (128 MiB), the permission for API Gateway to call each function through its own method.
+    the health function (128 MiB), `Authorizer`, or `ApiKey` and `UsagePlan`, where the authorization needs them, and
+    for each function the permission to be called through its own route.
 
     **Permissions**: the health function's role may write to its own log group and to X-Ray, as `AgentFunction` says.
 
-    **Not included**: a custom domain, CORS, WAF, and the account's one role for API Gateway logs. API Gateway
-    refuses a stage with an access log until that role is set, once per account and region; a library must not set it,
-    since every stack that does overwrites the others'. The README has the commands.
+    **Not included**: a custom domain, WAF, and the account's one role for API Gateway logs. API Gateway refuses a
+    stage with an access log until that role is set, once per account and region; a library must not set it, since
+    every stack that does overwrites the others'. The README has the commands.
 
     Args:
         scope: The parent.
@@ -70,17 +94,26 @@ class AgentApi(Construct):
         agent: The function that answers: an `AgentFunction`, a version or alias of one, or an imported one.
         authorization: How callers prove who they are. Defaults to `Authorization.iam()`.
         chat_path: Base path, version and endpoint. Defaults to `/api/v1/chat`.
-        rate_limit: Requests per second of the whole stage, at least 1. Defaults to 100; more are answered with 429.
+        cors: Which web pages may call. The runner's and the gateway's own answers then carry the headers; those of
+            your own routes are yours. Defaults to none.
+        rate_limit: Requests per second for each route, at least 1. Defaults to 100; more are answered with 429. How
+            many runs that can be at once is up to the agent: `reserved_concurrent_executions` bounds them.
         burst_limit: Requests at once above that rate, at least 1. Defaults to 200.
+        raised_timeout: The integration timeout to which your account's quota was raised, over 29 s and at most 900 s.
+            Defaults to no raised quota: 29 s.
 
     Attributes:
-        api: The REST API.
         access_logs: The log group of the access log.
-        health_function: The function behind `GET /health`.
+        api: The REST API.
+        api_key: The key of `Authorization.api_key()`, else None.
+        authorizer: The authorizer of `Authorization.cognito()` and `.lambda_function()`, else None.
         chat_path: The chat route's path, below the stage.
+        health_function: The function behind `GET /health`.
+        usage_plan: The plan of `Authorization.api_key()`, else None.
 
     Raises:
-        ValueError: `chat_path` has not three segments, a limit is below 1, or the agent's timeout is over 29 s.
+        ValueError: `chat_path` has not three segments, a limit is below 1, `raised_timeout` is out of range, the
+            agent's timeout is longer than the API waits, or another API gave the agent another chat path.
 
     Example:
         ```python
@@ -103,36 +136,99 @@ class AgentApi(Construct):
         agent: lambda_.IFunction,
         authorization: Authorization | None = None,
         chat_path: str = DEFAULT_CHAT_PATH,
+        cors: apigateway.CorsOptions | None = None,
         rate_limit: int = DEFAULT_RATE_LIMIT,
         burst_limit: int = DEFAULT_BURST_LIMIT,
+        raised_timeout: cdk.Duration | None = None,
     ) -> None:
         super().__init__(scope, id)
         check_matches("chat_path", chat_path, f"({_SEGMENT}){{3}}", f"write it like {DEFAULT_CHAT_PATH}")
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         check_at_least("burst_limit", burst_limit, 1, "to close the API, remove it")
-        _check_timeout(agent)
+        self._timeout = _check_timeouts(agent, raised_timeout)
         authorization = authorization or Authorization.iam()
 
         self.chat_path: str = chat_path
         self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs")
-        self.api: apigateway.RestApi = self._define_api(authorization, rate_limit, burst_limit)
+        self.api: apigateway.RestApi = self._define_api(authorization, cors, rate_limit, burst_limit)
+        self._authorization = authorization.define(self, self.api)
+        self.authorizer: apigateway.IAuthorizer | None = self._authorization.authorizer
+        self.api_key: apigateway.IApiKey | None = self._authorization.api_key
+        self.usage_plan: apigateway.UsagePlan | None = self._authorization.usage_plan
         self.health_function: lambda_.Function = self._define_health()
-        self._define_chat(agent, authorization)
-        self._define_not_found(authorization)
-        self._define_error_bodies()
+        self._define_chat(agent)
+        self._define_not_found()
+        self._define_error_bodies(cors)
+        _name_routes(agent, chat_path)
+
+    @property
+    def url(self) -> str:
+        """The address of the stage, known at deployment; it ends with a slash."""
+        return self.api.url
 
     @property
     def chat_url(self) -> str:
         """The address to POST to, known at deployment."""
         return self.api.url_for_path(self.chat_path)
 
-    def _define_api(self, authorization: Authorization, rate_limit: int, burst_limit: int) -> apigateway.RestApi:
+    def add_route(self, method: str, path: str, handler: lambda_.IFunction) -> apigateway.Method:
+        """Add a route of your own, behind the API's authorization.
+
+        The function gets API Gateway's proxy event and answers `{"statusCode", "headers", "body"}`.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `HEAD` or `ANY`.
+            path: Below the chat route's base path and version, so `/app` becomes `/api/v1/app`; `{name}` stands for
+                any segment.
+            handler: The function; with an `agentkernel` handler, the agent itself.
+
+        Raises:
+            ValueError: The method or the path is malformed, or the handler's timeout is longer than the API waits.
+        """
+        check_matches("method", method, "GET|POST|PUT|PATCH|DELETE|HEAD|ANY", "write it in capitals")
+        check_matches("path", path, rf"(({_SEGMENT})|(/\{{[A-Za-z0-9_]+\}}))+", "write it like /app or /items/{id}")
+        _check_timeout(handler, self._timeout)
+        base = self.chat_path.rpartition("/")[0]
+        return self._add_method(self.api.root.resource_for_path(base + path), method, handler)
+
+    def arn_for_execute_api(self, method: str = "*", path: str = "/*") -> str:
+        """Give the ARN of a route, for policies: `execute-api:Invoke` on it lets a caller in."""
+        return self.api.arn_for_execute_api(method, path, self.api.deployment_stage.stage_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let somebody call the chat route of an API with `Authorization.iam()`."""
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["execute-api:Invoke"],
+            resource_arns=[self.arn_for_execute_api("POST", self.chat_path)],
+        )
+
+    def metric_count(self) -> cloudwatch.Metric:
+        """Give the number of requests, per 5 minutes."""
+        return self.api.deployment_stage.metric_count()
+
+    def metric_latency(self) -> cloudwatch.Metric:
+        """Give the average time from request to response in ms, per 5 minutes."""
+        return self.api.deployment_stage.metric_latency()
+
+    def metric_client_error(self) -> cloudwatch.Metric:
+        """Give the number of 4xx answers, per 5 minutes."""
+        return self.api.deployment_stage.metric_client_error()
+
+    def metric_server_error(self) -> cloudwatch.Metric:
+        """Give the number of 5xx answers, per 5 minutes."""
+        return self.api.deployment_stage.metric_server_error()
+
+    def _define_api(
+        self, authorization: Authorization, cors: apigateway.CorsOptions | None, rate_limit: int, burst_limit: int
+    ) -> apigateway.RestApi:
         api = apigateway.RestApi(
             self,
             "RestApi",
             rest_api_name=self.node.path.replace("/", " "),  # what people see; it need not be unique
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=False,  # it would overwrite the one role that all APIs of the account share
+            default_cors_preflight_options=cors,
             deploy_options=apigateway.StageOptions(
                 access_log_destination=apigateway.LogGroupLogDestination(self.access_logs),
                 access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
@@ -145,9 +241,9 @@ class AgentApi(Construct):
                         throttling_rate_limit=HEALTH_RATE_LIMIT, throttling_burst_limit=HEALTH_BURST_LIMIT
                     )
                 },
-                # How the runner learns whose request it is: set here, out of the caller's reach, so that one agent
-                # may serve several APIs with different authorizations.
-                variables={"akConstructsIdentity": authorization.identity},
+                # How the runner learns whose request it is: set here, out of the caller's reach, so that one
+                # agent may serve several APIs with different authorizations.
+                variables={"akConstructsIdentity": authorization.identity, **cors_variables(cors)},
             ),
         )
         api.node.try_remove_child("Endpoint")  # an output of the stack is the user's decision
@@ -168,7 +264,7 @@ class AgentApi(Construct):
         )
         return function
 
-    def _define_chat(self, agent: lambda_.IFunction, authorization: Authorization) -> None:
+    def _define_chat(self, agent: lambda_.IFunction) -> None:
         body = self.api.add_model(
             "JsonObject",
             content_type="application/json",
@@ -176,49 +272,110 @@ class AgentApi(Construct):
                 schema=apigateway.JsonSchemaVersion.DRAFT4, type=apigateway.JsonSchemaType.OBJECT
             ),
         )
-        self.api.root.resource_for_path(self.chat_path).add_method(
+        self._add_method(
+            self.api.root.resource_for_path(self.chat_path),
             "POST",
-            apigateway.LambdaIntegration(agent, allow_test_invoke=False),
-            authorization_type=authorization.authorization_type,
-            request_models={"application/json": body},
-            request_validator=self.api.add_request_validator("JsonObjectValidator", validate_request_body=True),
+            agent,
+            model=body,
+            validator=self.api.add_request_validator("JsonObjectValidator", validate_request_body=True),
         )
 
-    def _define_not_found(self, authorization: Authorization) -> None:
+    def _define_not_found(self) -> None:
         """Answer unknown routes with 404 to those who may call; API Gateway's own answer is 403, as if unsigned."""
-        response = apigateway.IntegrationResponse(
-            status_code="404", response_templates={"application/json": '{"error": "no such route"}'}
+        integration = apigateway.MockIntegration(
+            request_templates={"application/json": '{"statusCode": 404}'},
+            passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
+            integration_responses=[
+                apigateway.IntegrationResponse(
+                    status_code="404", response_templates={"application/json": '{"error": "no such route"}'}
+                )
+            ],
         )
         for resource in (self.api.root, self.api.root.add_resource("{proxy+}")):
             resource.add_method(
                 "ANY",
-                apigateway.MockIntegration(
-                    request_templates={"application/json": '{"statusCode": 404}'},
-                    passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
-                    integration_responses=[response],
-                ),
-                authorization_type=authorization.authorization_type,
+                integration,
+                authorization_type=self._authorization.authorization_type,
+                authorizer=self._authorization.authorizer,
+                authorization_scopes=self._scopes(),
+                api_key_required=self.api_key is not None,
                 method_responses=[apigateway.MethodResponse(status_code="404")],
             )
 
-    def _define_error_bodies(self) -> None:
-        """Give what API Gateway answers itself the one shape that every error here has."""
-        as_it_is = '{"error": $context.error.messageString}'
-        fixed = json.dumps({"error": "body must be a JSON object"})
-        for name, type_, template in (
-            ("BadRequestBody", apigateway.ResponseType.BAD_REQUEST_BODY, fixed),
-            ("ClientError", apigateway.ResponseType.DEFAULT_4_XX, as_it_is),
-            ("ServerError", apigateway.ResponseType.DEFAULT_5_XX, as_it_is),
-        ):
-            self.api.add_gateway_response(name, type=type_, templates={"application/json": template})
-
-
-def _check_timeout(agent: lambda_.IFunction) -> None:
-    """Nobody would hear what an agent says after the API hung up; an imported function's timeout is not known."""
-    if isinstance(agent, lambda_.Function):
-        check_timeout_at_most(
-            "agent's timeout",
-            agent.timeout,
-            API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS,
-            "lower it, since a REST API waits no longer",
+    def _add_method(
+        self,
+        resource: apigateway.IResource,
+        method: str,
+        handler: lambda_.IFunction,
+        *,
+        model: apigateway.IModel | None = None,
+        validator: apigateway.IRequestValidator | None = None,
+    ) -> apigateway.Method:
+        return resource.add_method(
+            method,
+            apigateway.LambdaIntegration(handler, allow_test_invoke=False, timeout=self._timeout),
+            authorization_type=self._authorization.authorization_type,
+            authorizer=self._authorization.authorizer,
+            authorization_scopes=self._scopes(),
+            api_key_required=self.api_key is not None,
+            request_models={"application/json": model} if model else None,
+            request_validator=validator,
         )
+
+    def _scopes(self) -> list[str] | None:
+        return list(self._authorization.scopes) if self._authorization.scopes else None
+
+    def _define_error_bodies(self, cors: apigateway.CorsOptions | None) -> None:
+        """Give what API Gateway answers itself the one shape that every error here has.
+
+        Never its own text: that of a wrong signature, for one, repeats the request's headers, tokens included.
+        """
+        for name, (type_, error) in _GATEWAY_ERRORS.items():
+            self.api.add_gateway_response(
+                name,
+                type=type_,
+                templates={"application/json": json.dumps({"error": error})},
+                response_headers=error_headers(cors),
+            )
+
+
+def _check_timeouts(agent: lambda_.IFunction, raised_timeout: cdk.Duration | None) -> cdk.Duration:
+    """Give how long the API waits."""
+    timeout = raised_timeout or cdk.Duration.seconds(API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS)
+    if raised_timeout and not raised_timeout.is_unresolved():
+        check_at_least(
+            "raised_timeout in seconds",
+            raised_timeout.to_seconds(),
+            API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS + 1,
+            "leave it out unless your account's quota was raised",
+        )
+    check_timeout_at_most("raised_timeout", raised_timeout, LAMBDA_TIMEOUT_SECONDS, "no function runs longer")
+    _check_timeout(agent, timeout)
+    return timeout
+
+
+def _check_timeout(handler: lambda_.IFunction, timeout: cdk.Duration) -> None:
+    """Nobody would hear what a function says after the API hung up; an imported function's timeout is not known."""
+    function = function_behind(handler)
+    if function and not timeout.is_unresolved():
+        check_timeout_at_most(
+            f"the timeout of {function.node.path}",
+            function.timeout,
+            int(timeout.to_seconds()),
+            "lower it, since the API waits no longer (raised_timeout= says that your account's quota was raised)",
+        )
+
+
+def _name_routes(agent: lambda_.IFunction, chat_path: str) -> None:
+    """Tell a handler that is not ours where its routes are, in Agent Kernel's words."""
+    function = function_behind(agent)
+    if not isinstance(function, AgentFunction) or not function.has_own_handler:
+        return
+    if function.chat_path not in {None, chat_path}:
+        raise ValueError(
+            f"chat_path must be the same for all APIs of an agent with a handler of its own, got {chat_path!r} after "
+            f"{function.chat_path!r}; make a second AgentFunction of the same entry, the asset is shared"
+        )
+    function.chat_path = chat_path
+    for name, value in zip(("API_BASE_PATH", "API_VERSION", "AGENT_ENDPOINT"), chat_path.split("/")[1:], strict=True):
+        function.add_environment(name, value)

@@ -1,14 +1,20 @@
 """Run your own Python callable as a Lambda function."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from ak_constructs._bundling import agent_code
+from ak_constructs._bundling import AgentPackage
+from ak_constructs._dependencies import Platform
 from ak_constructs._function import ARCHITECTURE, RUNTIME, define_log_group, define_role
 from ak_constructs._validation import check_matches
 
@@ -16,6 +22,7 @@ DEFAULT_AGENT = "agent:respond"
 DEFAULT_MEMORY_MIB = 1024
 DEFAULT_TIMEOUT = cdk.Duration.seconds(29)
 
+_HANDLER = r"[A-Za-z_]\w*([./][A-Za-z_]\w*)*\.[A-Za-z_]\w*"
 _AGENT = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 
@@ -27,35 +34,79 @@ class AgentFunction(lambda_.Function):
     ```
 
     The callable takes one `turn` and returns a `str` (the answer), returns a `dict` (sent as it is, with
-    `session_id` added) or yields `str` pieces that are joined; it may be async. `turn` has `prompt`,
-    `session_id`, `request_id`, `user_id` (as the authorizer says, never from a body), `agent`, `extra`
-    (every other key of the request), `history`, `progress(text)` and `remaining_ms()`. Your code imports nothing
-    of this library. Every file of your folder is packaged but hidden ones (`.env`, `.git`, `.venv`) and bytecode.
+    `session_id` added) or yields `str` pieces that are joined; it may be async. `turn` has `prompt`, `session_id`,
+    `request_id`, `user_id` (as the authorizer says, never from a body), `agent`, `extra` (every other key of the
+    request), `history`, `progress(text)` and `remaining_ms()`. Your code imports nothing of this library.
 
     When the callable raises, the caller gets 502 (503 when AWS throttled it) without the error's text, and the log
-    has the error's type and place but not its message, which may quote the prompt.
+    has the error's type and place but not its message, which may quote the prompt. A `dict` with `error` and without
+    `result` is a failure too, and its text is shown.
 
-    **Resources**, ids relative to the parent: `<id>` the function (`Resource`, arm64, Python 3.13, JSON logs, X-Ray),
-    `<id>Role` its role, `<id>Logs` its log group (kept for 30 days, retained when the stack is deleted).
+    **Who asks** is known behind `AgentApi`. Behind an API of another kind `user_id` is None. A direct invoke
+    (`{"prompt": "..."}`) may name a `user_id`: IAM decides who may invoke, and those speak for their users.
 
-    **Permissions** of the role: `logs:CreateLogStream` and `logs:PutLogEvents` on its own log group;
-    `xray:PutTraceSegments` and `xray:PutTelemetryRecords` on `*`, because X-Ray has no resources to name.
-    Grant the agent what it uses: `table.grant_read_data(agent)`, `agent.add_to_role_policy(...)`.
+    **The package** is your folder, its dependencies and our runner, side by side, put together without Docker. Hidden
+    files (`.env`, `.git`, `.venv`), bytecode, `node_modules` and CDK's output stay out; everything else goes in, so
+    keep keys elsewhere. Dependencies come from `requirements.txt` with every package pinned by `==` (hashes are checked
+    where there are any), or else from `pyproject.toml` with its `uv.lock`; uv installs them from wheels for the
+    function's architecture and Python version. It is taken from the path or from the extra `ak-constructs[bundling]`;
+    with nothing to install it is not needed. boto3 and what it needs are in Lambda's runtime and left out unless you
+    pin them. The same folder gives the same asset on every machine, and a second synth into the same output installs
+    nothing. Packages without wheels can be installed in Docker by `PythonLayerVersion` of
+    `aws-cdk.aws-lambda-python-alpha`, from a folder of their own, and given as `layers`.
 
-    **Not included**: installing dependencies (not yet: the folder must be pure Python), a VPC, retries.
+    **A handler of your own**, with `handler` instead of `agent`, is called by Lambda itself: `agentkernel`, Mangum,
+    anything. What depends on our runner (the `turn`, the errors' form, the log lines, pings) is then yours.
+
+    **Resources**, ids relative to the parent: `<id>` the function (arm64, Python 3.13, JSON logs, X-Ray), `<id>Role`
+    its role, `<id>Logs` its log group (kept for 30 days, retained when the stack is deleted); the last two only if
+    `role` and `log_group` are left out.
+
+    **Permissions** of the role: `logs:CreateLogStream` and `logs:PutLogEvents` on the log group;
+    `xray:PutTraceSegments` and `xray:PutTelemetryRecords` on `*`, because X-Ray has no resources to name; in a VPC
+    `ec2:AssignPrivateIpAddresses`, `ec2:CreateNetworkInterface`, `ec2:DeleteNetworkInterface`,
+    `ec2:DescribeNetworkInterfaces`, `ec2:DescribeSubnets` and `ec2:UnassignPrivateIpAddresses` on `*`, because the
+    interfaces do not exist yet. Grant the agent what it uses: `table.grant_read_data(agent)`,
+    `agent.add_to_role_policy(...)`.
+
+    **Not included**: retries, provisioned concurrency (make an alias), VPC endpoints.
 
     Args:
         scope: The parent.
         id: The id, unique in the parent.
         entry: The folder with your code, relative to the working directory or absolute.
         agent: The callable as `module:callable`. Defaults to `respond` in `agent.py`.
+        handler: A Lambda handler of your own as `module.function`, instead of `agent`. Defaults to our runner.
+        code: Code made elsewhere, instead of `entry`; needs `handler`, which is `lambda_.Handler.FROM_IMAGE` for a
+            container image.
+        architecture: Where the function runs and what its dependencies are installed for. Defaults to arm64.
+        current_version_options: How `current_version` is published. Defaults to CDK's own choice.
         description: What the console shows. Defaults to nothing.
         environment: Variables for your code. Names that begin with `AK_CONSTRUCTS_` are taken.
+        environment_encryption: The key for the variables. Defaults to Lambda's own key.
+        ephemeral_storage_size: The size of `/tmp`, 512 to 10240 MiB. Defaults to 512 MiB.
+        layers: Layers below your code. Defaults to none.
+        log_group: Where logs go. Defaults to a log group of its own.
         memory_size: MiB, 128 to 10240; the CPU grows with it. Defaults to 1024.
+        reserved_concurrent_executions: At most and at least so many runs at once. Defaults to the account's pool.
+        role: The role, if it must be one of yours; nothing is then granted. Defaults to a role of its own.
+        runtime: The Python version. Defaults to Python 3.13.
+        security_groups: Needs `vpc`. Defaults to a group of its own that may call everybody.
+        snap_start: Starts new environments of published versions from a snapshot. Defaults to off.
         timeout: How long one run may take, at most 900 s. Defaults to 29 s, as long as a REST API waits.
+        tracing: How X-Ray traces. Defaults to active.
+        vpc: The network to run in. Defaults to none, with access to the internet and no other network.
+        vpc_subnets: Which subnets of `vpc`. Defaults to the private ones.
+
+    Attributes:
+        chat_path: Where an API in front has the chat route, for a handler of your own; None without one.
+        has_own_handler: Whether Lambda calls a handler of yours instead of our runner.
 
     Raises:
-        ValueError: `entry` is not a folder, has a folder `ak_lambda`, or lacks what `agent` names.
+        ValueError: `entry` and `code` are both given or both left out; `agent` and `handler` are both given; `code` has
+            no `handler`; `entry` is not a folder, has a folder `ak_lambda`, has links to other than its own visible
+            files, or lacks what `agent` or `handler` names; a dependency is not pinned, cannot be installed, or has a
+            name of yours; the package is larger than 262 MB; the runtime of a folder is not Python.
 
     Example:
         ```python
@@ -65,6 +116,7 @@ class AgentFunction(lambda_.Function):
     Sources:
         Limits of Lambda: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
         X-Ray actions: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+        Actions for a VPC: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
     """
 
     def __init__(
@@ -72,35 +124,104 @@ class AgentFunction(lambda_.Function):
         scope: Construct,
         id: str,
         *,
-        entry: str,
-        agent: str = DEFAULT_AGENT,
+        entry: str | None = None,
+        agent: str | None = None,
+        handler: str | None = None,
+        code: lambda_.Code | None = None,
+        architecture: lambda_.Architecture = ARCHITECTURE,
+        current_version_options: lambda_.VersionOptions | None = None,
         description: str | None = None,
         environment: Mapping[str, str] | None = None,
+        environment_encryption: kms.IKey | None = None,
+        ephemeral_storage_size: cdk.Size | None = None,
+        layers: Sequence[lambda_.ILayerVersion] | None = None,
+        log_group: logs.ILogGroup | None = None,
         memory_size: int = DEFAULT_MEMORY_MIB,
+        reserved_concurrent_executions: int | None = None,
+        role: iam.IRole | None = None,
+        runtime: lambda_.Runtime = RUNTIME,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        snap_start: lambda_.SnapStartConf | None = None,
         timeout: cdk.Duration = DEFAULT_TIMEOUT,
+        tracing: lambda_.Tracing = lambda_.Tracing.ACTIVE,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
     ) -> None:
-        folder = Path(entry).resolve()
-        _check_entry(entry, folder)
-        _check_agent(agent, folder)
+        _check_choice(entry=entry, agent=agent, handler=handler, code=code)
         _check_environment(environment or {})
+        agent = agent or DEFAULT_AGENT
+        package = _package(entry, agent, handler, architecture, runtime)
+        log_group = log_group or define_log_group(scope, f"{id}Logs")
+        role = role or define_role(scope, f"{id}Role", log_group=log_group, in_vpc=vpc is not None)
 
-        log_group = define_log_group(scope, f"{id}Logs")
-        super().__init__(
-            scope,
-            id,
-            code=agent_code(folder),
-            handler="ak_lambda.agent_runner.handler.handler",
-            runtime=RUNTIME,
-            architecture=ARCHITECTURE,
-            description=description,
-            environment={**(environment or {}), "AK_CONSTRUCTS_AGENT": agent},
-            memory_size=memory_size,
-            timeout=timeout,
-            role=define_role(scope, f"{id}Role", log_group=log_group),
-            log_group=log_group,
-            logging_format=lambda_.LoggingFormat.JSON,
-            tracing=lambda_.Tracing.ACTIVE,
+        try:
+            super().__init__(
+                scope,
+                id,
+                code=package.code() if package else cast(lambda_.Code, code),
+                handler=handler or "ak_lambda.agent_runner.handler.handler",
+                runtime=lambda_.Runtime.FROM_IMAGE if handler == lambda_.Handler.FROM_IMAGE else runtime,
+                architecture=architecture,
+                current_version_options=current_version_options,
+                description=description,
+                environment={**(environment or {}), **({} if handler else {"AK_CONSTRUCTS_AGENT": agent})},
+                environment_encryption=environment_encryption,
+                ephemeral_storage_size=ephemeral_storage_size,
+                layers=layers,
+                log_group=log_group,
+                logging_format=lambda_.LoggingFormat.JSON,
+                memory_size=memory_size,
+                reserved_concurrent_executions=reserved_concurrent_executions,
+                role=role,
+                security_groups=security_groups,
+                snap_start=snap_start,
+                timeout=timeout,
+                tracing=tracing,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+            )
+        except RuntimeError:
+            if package and package.error:
+                raise package.error from None
+            raise
+        self.has_own_handler: bool = handler is not None
+        self.chat_path: str | None = None
+
+
+def _check_choice(*, entry: str | None, agent: str | None, handler: str | None, code: lambda_.Code | None) -> None:
+    if (entry is None) == (code is None):
+        got = "neither" if entry is None else "both"
+        raise ValueError(f"entry or code must be given, and not both, got {got}; entry is a folder with your code")
+    if agent is not None and handler is not None:
+        raise ValueError(f"agent and handler must not both be given, got {agent!r} and {handler!r}; leave one out")
+    if code is not None and handler is None:
+        raise ValueError("handler must be given with code, got none; only a folder has our runner beside it")
+
+
+def _package(
+    entry: str | None,
+    agent: str,
+    handler: str | None,
+    architecture: lambda_.Architecture,
+    runtime: lambda_.Runtime,
+) -> AgentPackage | None:
+    if entry is None:
+        return None
+    if runtime.family != lambda_.RuntimeFamily.PYTHON:
+        raise ValueError(f"runtime must be a Python runtime for a folder, got {runtime.name}; give code= for others")
+    folder = Path(entry).resolve()
+    _check_entry(entry, folder)
+    if handler is None:
+        check_matches("agent", agent, _AGENT, "write module:callable, such as agent:respond for respond() in agent.py")
+        _check_defined("agent", agent, folder, *agent.split(":"))
+    else:
+        check_matches(
+            "handler", handler, _HANDLER, "write module.function, such as app.handler for handler() in app.py"
         )
+        module, _, function = handler.replace("/", ".").rpartition(".")
+        _check_defined("handler", handler, folder, module, function)
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture.name]
+    return AgentPackage(folder, Platform(machine=machine, python=runtime.name.removeprefix("python")))
 
 
 def _check_entry(entry: str, folder: Path) -> None:
@@ -110,17 +231,16 @@ def _check_entry(entry: str, folder: Path) -> None:
         raise ValueError(f"entry must not have a folder named ak_lambda, {entry!r} has; rename it")
 
 
-def _check_agent(agent: str, folder: Path) -> None:
-    check_matches("agent", agent, _AGENT, "write module:callable, such as agent:respond for respond() in agent.py")
-    module, _, attribute = agent.partition(":")
+def _check_defined(argument: str, value: str, folder: Path, module: str, attribute: str) -> None:
+    """Find a typing error before it is deployed."""
     path = folder.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if not file.is_file():
-        raise ValueError(f"agent must name a module in {folder}, got {agent!r} but there is no {file.name}")
+        raise ValueError(f"{argument} must name a module in {folder}, got {value!r} but there is no {file.name}")
     name = attribute.partition(".")[0]
     names = _names(ast.parse(file.read_bytes(), str(file)))
     if name not in names and "*" not in names:
-        raise ValueError(f"agent must name a callable in {file}, got {agent!r} but nothing there is called {name!r}")
+        raise ValueError(f"{argument} must name a callable in {file}, got {value!r} but nothing there has that name")
 
 
 def _names(module: ast.Module) -> set[str]:

@@ -25,6 +25,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "10": _limits.API_GATEWAY_PAYLOAD_MIB,
         "30": RETENTION_DAYS,
         "128": agent_api.HEALTH_MEMORY_MIB,
+        "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "1": 1,
         "100": agent_api.DEFAULT_RATE_LIMIT,
         "200": agent_api.DEFAULT_BURST_LIMIT,
@@ -34,6 +35,8 @@ NUMBERS: dict[str, dict[str, float]] = {
         "30": RETENTION_DAYS,
         "128": _limits.LAMBDA_MEMORY_MIB[0],
         "10240": _limits.LAMBDA_MEMORY_MIB[1],
+        "512": _limits.LAMBDA_STORAGE_MIB[0],
+        "262": _limits.LAMBDA_UNZIPPED_BYTES // 1_000_000,
         "1024": agent_function.DEFAULT_MEMORY_MIB,
         "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "29": agent_function.DEFAULT_TIMEOUT.to_seconds(),
@@ -47,7 +50,7 @@ STATUSES = {str(status.value) for status in http.HTTPStatus}
 def test_numbers_in_a_docstring_are_those_of_the_code(name: str) -> None:
     """A number that no constant holds must not be written."""
     text = inspect.getdoc(getattr(ak_constructs, name)) or ""
-    text = re.sub(r"https?://\S+|`[^`]*`|Python 3\.\d+|arm64|SigV4", "", text)
+    text = re.sub(r"https?://\S+|`[^`]*`|Python 3\.\d+|arm64|boto3|SigV4", "", text)
     written = set(re.findall(r"\d+", text))
     assert written - STATUSES <= set(NUMBERS[name]), "a number that no constant holds"
     assert set(NUMBERS[name]) <= written, "an entry for a number that is not written"

@@ -57,6 +57,15 @@ def test_agent_kernels_nested_form_means_the_same() -> None:
     assert request.extra == {"user_id": "u"}
 
 
+@pytest.mark.parametrize("outside", [{}, {"user_id": None}])
+def test_who_asks_is_said_outside_the_nested_body_only(outside: dict[str, Any]) -> None:
+    """A backend may wrap what its own user wrote."""
+    body = {**outside, "body": {"prompt": "hi", "user_id": "alice"}}
+    assert core.direct_request(body, lambda: ID).user_id is None
+    with pytest.raises(core.RefusedError, match=r"^user_id must be given: this API is told by its callers"):
+        read(rest(body, rule="iam-body", requestContext=IAM_USER))
+
+
 def test_a_flat_body_may_have_a_key_named_body() -> None:
     """A prompt beside it tells the forms apart."""
     assert read(rest({"prompt": "hi", "body": {"prompt": "no"}})).extra == {"body": {"prompt": "no"}}
@@ -98,6 +107,7 @@ def test_an_http_api_event_is_read_too() -> None:
         ("null", "body must be a JSON object, got nothing"),
         ("", "body must be a JSON object, got something that is not JSON"),
         ("{", "body must be a JSON object, got something that is not JSON"),
+        ('{"prompt": "hi", "n": 1e999}', "body must be a JSON object, got something that is not JSON"),
         ('{"prompt": NaN}', "body must be a JSON object, got something that is not JSON"),
         ('{"prompt": "hi", "n": ' + "9" * 5000 + "}", "body must be a JSON object, got something that is not JSON"),
         ('{"prompt": ' + "[" * 100_000, "body must be a JSON object, got one nested too deeply"),
@@ -152,11 +162,15 @@ def test_the_limit_counts_the_events_json_and_not_the_characters() -> None:
     quotes = json.dumps({"prompt": '"' * (core.MAX_BODY_BYTES // 4)})
     with pytest.raises(core.RefusedError, match="body must be at most"):
         read(rest(quotes))
+    with pytest.raises(core.RefusedError, match="body must be at most"):
+        read(rest(json.dumps({"prompt": "字" * (core.MAX_BODY_BYTES // 2)}, ensure_ascii=False)))
     letters = json.dumps({"prompt": "x" * (core.MAX_BODY_BYTES - 100)})
     assert len(read(rest(letters)).prompt) == core.MAX_BODY_BYTES - 100
 
 
 IAM_ROLE = {"identity": {"user": "AROAEXAMPLE:session-1"}}
+IDENTITY_POOL = {"identity": {"user": "AROAPOOL:CognitoIdentityCredentials", "cognitoIdentityId": "us-east-1:u-1"}}
+FEDERATED = {"identity": {"user": "111122223333:alice"}}
 IAM_USER = {"identity": {"user": "AIDAEXAMPLE"}}
 COGNITO = {"authorizer": {"claims": {"sub": "u-1", "email": "a@example.com"}}}
 LAMBDA = {"authorizer": {"principalId": "user", "userId": "u-1"}}
@@ -169,7 +183,8 @@ API_KEY = {"identity": {"apiKeyId": "key-1", "apiKey": "secret"}}
         ("iam", IAM_ROLE, {}, "AROAEXAMPLE"),
         ("iam", IAM_USER, {"user_id": "mallory"}, "AIDAEXAMPLE"),
         ("iam-body", IAM_USER, {"user_id": "alice"}, "AIDAEXAMPLE/alice"),
-        ("iam-body", IAM_USER, {}, "AIDAEXAMPLE"),
+        ("iam", IDENTITY_POOL, {}, "us-east-1:u-1"),
+        ("iam", FEDERATED, {}, "111122223333:alice"),
         ("cognito", COGNITO, {"user_id": "mallory"}, "u-1"),
         ("lambda:userId", LAMBDA, {"user_id": "mallory"}, "u-1"),
         ("api_key", API_KEY, {"user_id": "mallory"}, "key-1"),
@@ -189,7 +204,9 @@ def test_the_user_id_comes_from_what_the_gateway_checked(
     [
         ("iam", {}),
         ("iam", {"identity": None}),
+        ("iam", {"identity": {"user": 7}}),
         ("iam-body", {"identity": {"user": ""}}),
+        ("lambda:userId", {"authorizer": {"userId": {"a": 1}}}),
         ("cognito", {"authorizer": {}}),
         ("cognito", {"authorizer": {"claims": "x"}}),
         ("lambda:userId", {"authorizer": {"principalId": "user"}}),
@@ -206,6 +223,13 @@ def test_nobody_gets_in_without_the_id_that_the_rule_needs(rule: str, context: d
         403,
         "not allowed: the authorizer passed no user id",
     )
+
+
+@pytest.mark.parametrize("user_id", [None, "", 7, "../AROAOTHER/bob", "a/b", "..", "a\n", "a" * 129])
+def test_a_trusted_backend_must_name_a_well_formed_end_user(user_id: object) -> None:
+    """Or all whom it forgets to name would be one, and a slash would leave its own name."""
+    with pytest.raises(core.RefusedError, match=r"^user_id must "):
+        read(rest({"prompt": "hi", "user_id": user_id}, rule="iam-body", requestContext=IAM_USER))
 
 
 def test_a_direct_invoke_speaks_for_its_user() -> None:
@@ -239,6 +263,16 @@ def test_events_are_told_apart_by_shape(event: dict[str, Any], kind: str) -> Non
     assert core.kind_of(event) == kind
 
 
+@pytest.mark.parametrize("smuggled", [rest({"prompt": "x"}), {"ak_constructs_ping": {}}])
+@pytest.mark.parametrize(
+    "own", [{"prompt": "hi"}, {"user_id": "mallory"}, {"ak_constructs_ping": {}, "requestContext": {}}]
+)
+def test_an_event_cannot_be_a_request_and_an_apis_at_once(smuggled: dict[str, Any], own: dict[str, Any]) -> None:
+    """A backend that passes on its user's JSON must not let that say who asks."""
+    with pytest.raises(core.RefusedError, match=r"^event must be a request or an API's event, got both$"):
+        core.kind_of({**smuggled, **own})
+
+
 def test_an_event_that_is_no_object_is_refused() -> None:
     """A direct invoke may send anything."""
     with pytest.raises(core.RefusedError, match=r"^event must be an object, got an array$"):
@@ -247,7 +281,18 @@ def test_an_event_that_is_no_object_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("hold_ms", "held"),
-    [(None, 0), (75, 75), (-1, 0), (5000, 5000), (5001, 5000), (1e300, 5000), (1.5, 1), ("75", 0), (float("nan"), 0)],
+    [
+        (None, 0),
+        (75, 75),
+        (-1, 0),
+        (5000, 5000),
+        (5001, 5000),
+        (1e300, 5000),
+        (10**400, 5000),
+        (1.5, 1),
+        ("75", 0),
+        (float("nan"), 0),
+    ],
 )
 def test_a_ping_is_held_within_bounds(hold_ms: object, held: int) -> None:
     """Whatever it asks for."""
@@ -279,6 +324,7 @@ def failed(error: str) -> tuple[int, dict[str, str]]:
         (7, "the agent returned int, expected a str, a dict or pieces of str"),
         ({"result": float("nan")}, "the agent's answer cannot be written as JSON"),
         ({"result": object()}, "the agent's answer cannot be written as JSON"),
+        ({"error": "x" * core.MAX_ANSWER_BYTES}, "the agent's answer is too large: at most 6,225,920 bytes"),
         ("x" * core.MAX_ANSWER_BYTES, "the agent's answer is too large: at most 6,225,920 bytes"),
     ],
 )
@@ -303,7 +349,19 @@ def test_a_throttled_agent_is_503_and_says_when_to_try_again() -> None:
     assert answer.body["error"] == "a service that the agent uses is busy; try again later"
 
 
-@pytest.mark.parametrize("error", [ValueError("a secret"), ClientError("AccessDenied"), ClientError("odd")])
+class HostileError(Exception):
+    """Fails when it is asked anything."""
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """Like a library whose client is closed already."""
+        raise RuntimeError("a secret")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a secret"), ClientError("AccessDenied"), ClientError("odd"), ClientError(["list"]), HostileError()],
+)
 def test_an_error_of_the_agent_is_502_without_its_message(error: Exception) -> None:
     """It may quote the prompt."""
     answer = core.failure(error, "r")
@@ -312,9 +370,14 @@ def test_an_error_of_the_agent_is_502_without_its_message(error: Exception) -> N
 
 def test_http_responses_are_json_that_nobody_caches() -> None:
     """As a Lambda proxy integration expects it."""
-    assert core.http_response(core.Answer(503, {"error": "x"}, {"Retry-After": "5"})) == {
+    assert core.http_response(core.Answer(503, {"error": "x"}, {"Retry-After": "5"}), {"Vary": "Origin"}) == {
         "statusCode": 503,
-        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", "Retry-After": "5"},
+        "headers": {
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",
+            "Retry-After": "5",
+            "Vary": "Origin",
+        },
         "body": '{"error": "x"}',
     }
 

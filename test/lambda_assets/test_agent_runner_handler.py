@@ -1,5 +1,6 @@
 """The agent runner as Lambda calls it."""
 
+import decimal
 import importlib
 import json
 import logging
@@ -88,6 +89,28 @@ def test_all_runs_of_an_environment_share_one_event_loop(run: Run) -> None:
     assert result(run(source, rest({"prompt": "1"}))) == result(run(source, rest({"prompt": "2"})))
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_no_run_reads_what_another_set_in_a_context_variable(run: Run, kind: str) -> None:
+    """Many libraries keep the current user there."""
+    source = f"""
+import contextvars
+user = contextvars.ContextVar("user", default="nobody")
+
+{kind} respond(turn):
+    before = user.get()
+    user.set(turn.prompt)
+    return before
+"""
+    assert [result(run(source, rest({"prompt": name}))) for name in ("alice", "bob")] == ["nobody", "nobody"]
+
+
+def test_an_agent_sees_the_context_that_surrounds_the_handler(run: Run) -> None:
+    """A tracer that wraps the handler keeps the current span there."""
+    source = "import decimal\ndef respond(turn):\n    return str(decimal.getcontext().prec)"
+    with decimal.localcontext(prec=7):
+        assert result(run(source, rest({"prompt": "hi"}))) == "7"
+
+
 def test_direct_and_http_api_events_are_answered_in_their_own_form(run: Run) -> None:
     """The same agent behind each."""
     source = "def respond(turn):\n    return turn.prompt"
@@ -147,11 +170,26 @@ def test_a_failing_agent_is_logged_by_type_and_place_only(run: Run, caplog: pyte
 
 @pytest.mark.parametrize(
     "source",
-    ["def respond(turn):\n    yield 7", "async def respond(turn):\n    yield 7", "def respond():\n    ..."],
+    [
+        "def respond(turn):\n    yield 7",
+        "async def respond(turn):\n    yield 7",
+        "def respond():\n    ...",
+        "def respond(turn):\n    raise SystemExit(turn.prompt)",
+        "import asyncio\nasync def respond(turn):\n    raise asyncio.CancelledError(turn.prompt)",
+    ],
 )
 def test_an_agent_that_breaks_its_contract_has_failed(run: Run, source: str) -> None:
     """Pieces that are no text, or a callable that takes no turn."""
     assert run(source, rest({"prompt": "hi"}))["statusCode"] == 502
+
+
+def test_a_snapshot_does_not_give_its_id_to_every_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SnapStart copies a module as it is after its import."""
+    monkeypatch.setattr(runner, "_environment_id", "")
+    ping: dict[str, Any] = {"ak_constructs_ping": {}}
+    one = run("def respond(turn): ...", ping)["environment_id"]
+    monkeypatch.setattr(runner, "_environment_id", "")
+    assert run("def respond(turn): ...", ping)["environment_id"] != one
 
 
 def test_each_run_is_logged_with_its_ids_and_no_text(run: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -99,7 +99,8 @@ def test_unknown_routes_are_404_for_those_who_may_call(
     """Nobody else learns which routes there are."""
     url = outputs["IamUrl"].replace("/api/v1/chat", path)
     status, answer = call(aws, url, method=method, signed=signed)
-    assert (status, set(answer)) == ((404, {"error"}) if signed else (403, {"error"}))
+    not_signed = {"error": "not allowed: the request is not signed"}
+    assert (status, answer) == ((404, {"error": "no such route"}) if signed else (403, not_signed))
 
 
 def test_health_is_open_and_never_calls_the_agent(aws: Emulator, outputs: dict[str, str]) -> None:

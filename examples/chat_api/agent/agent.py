@@ -8,10 +8,12 @@ bedrock = boto3.client("bedrock-runtime")
 
 
 def respond(turn):
-    """Answer one turn of a conversation."""
+    """Answer one turn of a conversation; the caller says what was said before, as there is no session store here."""
+    said = [(each["role"], each["text"]) for each in turn.extra.get("said") or []]
     answer = bedrock.converse(
         modelId=os.environ["MODEL_ID"],
         system=[{"text": "You are a helpful assistant. Answer in one paragraph."}],
-        messages=[*turn.extra.get("messages", []), {"role": "user", "content": [{"text": turn.prompt}]}],
+        messages=[{"role": role, "content": [{"text": text}]} for role, text in [*said, ("user", turn.prompt)]],
+        inferenceConfig={"maxTokens": 1000},
     )
     return answer["output"]["message"]["content"][0]["text"]

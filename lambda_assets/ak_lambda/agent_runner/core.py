@@ -1,5 +1,6 @@
 """Decides what an event asks and how a result is answered. Plain values in, plain values out."""
 
+import contextlib
 import json
 import math
 import re
@@ -13,6 +14,7 @@ MAX_HOLD_MS = 5000
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_:.-]{1,96}")
+USER_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_:.@+=-]{1,128}")  # no slash: it ends the caller's own name
 IDENTITY_VARIABLE = "akConstructsIdentity"  # a stage variable: set by the API, out of the caller's reach
 
 _OWN_KEYS = frozenset({"prompt", "session_id", "request_id", "agent"})
@@ -65,17 +67,18 @@ def kind_of(event: object) -> str:
     """Tell events apart by their shape: `ping`, `http` (REST or HTTP API proxy) or `direct`."""
     if not isinstance(event, Mapping):
         raise RefusedError(400, f"event must be an object, got {_json_type(event)}")
-    if isinstance(event.get("requestContext"), Mapping):
-        return "http"
-    if isinstance(event.get("ak_constructs_ping"), Mapping):
-        return "ping"
-    return "direct"
+    kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
+    found = [kind for key, kind in kinds.items() if isinstance(event.get(key), Mapping)]
+    # A backend may pass on what its own user wrote: that must not turn into an API's event, which says who asks.
+    if found and (len(found) > 1 or not event.keys().isdisjoint({"prompt", "user_id"})):
+        raise RefusedError(400, "event must be a request or an API's event, got both")
+    return found[0] if found else "direct"
 
 
 def hold_ms_of(event: Mapping[str, Any]) -> int:
     """How long a keep-warm ping wants its environment held, kept within 0 to 5,000 ms."""
     hold_ms = event["ak_constructs_ping"].get("hold_ms")
-    if not isinstance(hold_ms, int | float) or math.isnan(hold_ms):
+    if not isinstance(hold_ms, int | float) or hold_ms != hold_ms:  # noqa: PLR0124 - not a number
         return 0
     return int(min(max(hold_ms, 0), MAX_HOLD_MS))
 
@@ -95,7 +98,7 @@ def http_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request
 def direct_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
     """Read a request from a direct invoke, whose caller IAM trusts to speak for its users."""
     payload = _flat(event)
-    user_id = _optional_string(payload, "user_id")
+    user_id = _optional_id(payload, "user_id", USER_ID)
     return _request(payload, user_id=user_id, idempotency_key=None, new_id=new_id)
 
 
@@ -110,10 +113,7 @@ def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
     authorizer = _mapping(context.get("authorizer"))
     name: object = None  # of a rule of a newer release: let nobody in rather than everybody
     if rule in {"iam", "iam-body"}:
-        name = str(identity.get("user") or "").partition(":")[0]
-        if name and rule == "iam-body":
-            end_user = _optional_string(payload, "user_id")
-            return f"{name}/{end_user}" if end_user else name
+        name = _iam_name(identity)
     elif rule == "cognito":
         name = _mapping(authorizer.get("claims")).get("sub")
     elif rule == "lambda":
@@ -122,9 +122,14 @@ def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
         name = identity.get("apiKeyId")
     elif rule in {"", "public"}:
         return None
-    if not name:
+    if not isinstance(name, str) or not name:
         raise RefusedError(403, "not allowed: the authorizer passed no user id")
-    return str(name)
+    if rule != "iam-body":
+        return name
+    end_user = _optional_id(payload, "user_id", USER_ID)
+    if end_user is None:
+        raise RefusedError(400, "user_id must be given: this API is told by its callers whom they speak for")
+    return f"{name}/{end_user}"
 
 
 def answer(result: object, request: Request) -> Answer:
@@ -134,7 +139,7 @@ def answer(result: object, request: Request) -> Answer:
         return _fitting(Answer(200, body), request)
     if isinstance(result, Mapping):
         if "error" in result and "result" not in result:
-            return failed(request.request_id, str(result["error"]))
+            return _fitting(failed(request.request_id, str(result["error"])), request)
         return _fitting(Answer(200, {**result, "session_id": request.session_id}), request)
     got = type(result).__name__
     return failed(request.request_id, f"the agent returned {got}, expected a str, a dict or pieces of str")
@@ -147,9 +152,10 @@ def failed(request_id: str, error: str) -> Answer:
 
 def failure(error: BaseException, request_id: str) -> Answer:
     """Answer for an exception of the agent's, whose message may quote the prompt and is never shown."""
-    response = getattr(error, "response", None)
-    details = response.get("Error") if isinstance(response, Mapping) else None
-    if isinstance(details, Mapping) and details.get("Code") in _THROTTLES:
+    code: object = None
+    with contextlib.suppress(Exception):  # it is the agent's error: even asking it may fail
+        code = _mapping(_mapping(getattr(error, "response", None)).get("Error")).get("Code")
+    if isinstance(code, str) and code in _THROTTLES:
         body = {"error": "a service that the agent uses is busy; try again later", "request_id": request_id}
         return Answer(503, body, {"Retry-After": "5"})
     return failed(request_id, "the agent failed; its log has the type and place of the error")
@@ -160,9 +166,9 @@ def refused(error: RefusedError) -> Answer:
     return Answer(error.status, {"error": error.message})
 
 
-def http_response(reply: Answer) -> dict[str, Any]:
+def http_response(reply: Answer, cors: Mapping[str, str]) -> dict[str, Any]:
     """Write an answer as a Lambda proxy integration expects it."""
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **reply.headers}
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **reply.headers, **cors}
     return {"statusCode": reply.status, "headers": headers, "body": json.dumps(reply.body)}
 
 
@@ -177,7 +183,7 @@ def _text(event: Mapping[str, Any]) -> str:
         raise RefusedError(400, "body must be a JSON object, got nothing")
     if not isinstance(body, str):
         raise RefusedError(400, f"body must be a string, got {_json_type(body)}")
-    if len(body) * 6 > MAX_BODY_BYTES and len(json.dumps(body, ensure_ascii=False)) > MAX_BODY_BYTES:
+    if len(body) * 6 > MAX_BODY_BYTES and len(json.dumps(body, ensure_ascii=False).encode()) > MAX_BODY_BYTES:
         raise RefusedError(413, f"body must be at most {MAX_BODY_BYTES:,} bytes as JSON in the event")
     if not event.get("isBase64Encoded"):
         return body
@@ -191,7 +197,7 @@ def _text(event: Mapping[str, Any]) -> str:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        body = json.loads(text, parse_constant=_not_json)
+        body = json.loads(text, parse_constant=_not_json, parse_float=_finite)
     except RecursionError as error:
         raise RefusedError(400, "body must be a JSON object, got one nested too deeply") from error
     except ValueError as error:
@@ -205,12 +211,33 @@ def _not_json(constant: str) -> None:
     raise ValueError(constant)
 
 
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(number)  # 1e999 could not be written as JSON again
+    return float(number)
+
+
 def _flat(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Accept Agent Kernel's nested form too: {"request_id", "user_id", "body": {...}}."""
+    """Accept Agent Kernel's nested form too: {"request_id", "user_id", "body": {...}}.
+
+    Who asks is said outside only: a backend may wrap what its own user wrote.
+    """
     inner = payload.get("body")
     if "prompt" in payload or not isinstance(inner, Mapping):
         return dict(payload)
-    return {**inner, **{key: value for key, value in payload.items() if key != "body" and value is not None}}
+    outer = {key: value for key, value in payload.items() if key != "body" and value is not None}
+    return {**{key: value for key, value in inner.items() if key != "user_id"}, **outer}
+
+
+def _iam_name(identity: Mapping[str, Any]) -> object:
+    """The unique id of a user or role; a role's session only where it tells its users apart.
+
+    All users of a Cognito identity pool assume one role, and a federated user is `<account>:<name>`.
+    """
+    user = identity.get("user")
+    if identity.get("cognitoIdentityId"):
+        return identity["cognitoIdentityId"]
+    return user.partition(":")[0] if isinstance(user, str) and user.startswith("AROA") else user
 
 
 def _request(
@@ -248,7 +275,7 @@ def _request(
 def _check_text(payload: Mapping[str, Any]) -> None:
     """Refuse half of a surrogate pair, which JSON can escape: it is no character and no service takes it."""
     try:
-        json.dumps(payload, ensure_ascii=False).encode("utf-8")
+        json.dumps(payload, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise RefusedError(400, "body must be valid Unicode, got half of a surrogate pair") from error
     except RecursionError as error:

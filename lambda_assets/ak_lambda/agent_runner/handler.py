@@ -3,6 +3,7 @@
 A retry is as harmless as the agent: this function keeps nothing between two runs but the imported agent.
 """
 
+import contextvars
 import functools
 import importlib
 import logging
@@ -10,22 +11,24 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ak_lambda.agent_runner import core
 from ak_lambda.agent_runner.turn import Turn
+from ak_lambda.shared.cors import cors_headers
 
 AGENT_VARIABLE = "AK_CONSTRUCTS_AGENT"
 
 _log = logging.getLogger("ak_constructs.agent_runner")
-_environment_id = uuid.uuid4().hex
+_environment_id = ""  # made in the first run: a snapshot of SnapStart's must not give it to all that start from it
 _runs = 0
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
     """Run the agent for one event and answer in the event's own form."""
-    global _runs  # noqa: PLW0603 - an environment's memory is its module
+    global _environment_id, _runs  # noqa: PLW0603 - an environment's memory is its module
+    _environment_id = _environment_id or uuid.uuid4().hex
     _runs += 1
     kind = ""
     started = time.perf_counter()
@@ -50,14 +53,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
                 "duration_ms": round((time.perf_counter() - started) * 1000),
             },
         )
-    return core.http_response(reply) if kind == "http" else core.direct_response(reply)
+    return core.http_response(reply, cors_headers(event)) if kind == "http" else core.direct_response(reply)
 
 
 def _run(request: core.Request, context: Any) -> core.Answer:  # noqa: ANN401
     turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=_no_progress)
     try:
-        return core.answer(_complete(_agent()(turn)), request)
-    except Exception as error:  # noqa: BLE001 - whatever the user's code raises is the agent's failure
+        # In a copy of the context: what one user's run sets in a ContextVar, the next user's must not read.
+        return core.answer(contextvars.copy_context().run(_complete, turn), request)
+    except BaseException as error:  # noqa: BLE001 - SystemExit and CancelledError too: Lambda would log their text
         reply = core.failure(error, request.request_id)
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         _log.error(
@@ -72,15 +76,20 @@ def _run(request: core.Request, context: Any) -> core.Answer:  # noqa: ANN401
         return reply
 
 
-def _complete(result: Any) -> object:  # noqa: ANN401
-    """Wait for what an async agent promises and join what a generator yields."""
+def _complete(turn: Turn) -> object:
+    """Call the agent, wait for what it promises and join what it yields."""
+    result: Any = _agent()(turn)
     if hasattr(result, "__await__"):
-        return _complete(_loop().run(_awaited(result)))
+        result = _wait(_awaited(result))
     if hasattr(result, "__anext__"):
-        return _loop().run(_joined(result))
+        return _wait(_joined(result))
     if hasattr(result, "__next__"):
         return "".join(_piece(piece) for piece in result)
     return result
+
+
+def _wait(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
+    return _loop().run(coroutine, context=contextvars.copy_context())
 
 
 async def _awaited(result: Any) -> Any:  # noqa: ANN401
@@ -107,7 +116,10 @@ def _place(frame: traceback.FrameSummary) -> str:
 
 @functools.cache
 def _loop() -> Any:  # noqa: ANN401
-    """One event loop an environment: clients that an agent keeps stay bound to a loop that lives."""
+    """One event loop an environment: clients that an agent keeps stay bound to a loop that lives.
+
+    A task that a run leaves behind goes on in the next one, in its own context.
+    """
     import asyncio  # noqa: PLC0415 - only async agents pay for it
 
     return asyncio.Runner()

@@ -4,8 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from ak_lambda.shared.cors import cors_headers
 
-def handler(_event: object, _context: object) -> dict[str, Any]:
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Say that the API is up and what keeps its conversations."""
     health = {
         "status": "healthy",
@@ -15,6 +17,6 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
     }
     return {
         "statusCode": 200,
-        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store", **cors_headers(event)},
         "body": json.dumps(health),
     }

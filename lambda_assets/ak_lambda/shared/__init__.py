@@ -1,0 +1,1 @@
+"""Adapters that two or more functions use."""
