@@ -165,6 +165,17 @@ def test_the_api_may_live_in_another_stack_than_its_agent(app: cdk.App, stack: c
     assert agent_stack.dependencies == []
 
 
+@pytest.mark.parametrize("authorization", [Authorization.iam, "IAM", apigateway.AuthorizationType.IAM])
+def test_fails_when_the_authorization_is_not_made_by_a_factory(
+    stack: cdk.Stack, agent: AgentFunction, authorization: object
+) -> None:
+    """Forgotten parentheses, or CDK's own word."""
+    with pytest.raises(
+        TypeError, match=r"^authorization must be made by a factory, such as Authorization.iam\(\), got"
+    ):
+        AgentApi(stack, "Api", agent=agent, authorization=authorization)  # type: ignore[arg-type]
+
+
 def test_a_custom_route_calls_its_function_behind_the_same_authorization(
     stack: cdk.Stack, agent: AgentFunction, entry: Path
 ) -> None:
@@ -184,14 +195,16 @@ def test_a_custom_route_calls_its_function_behind_the_same_authorization(
 @pytest.mark.parametrize("method", ["get", "OPTIONS", "FETCH", ""])
 def test_fails_when_a_routes_method_is_none(stack: cdk.Stack, agent: AgentFunction, method: str) -> None:
     """OPTIONS belongs to cors."""
-    with pytest.raises(ValueError, match=r"^method must match .*; write it in capitals$"):
+    with pytest.raises(ValueError, match=r"^method must be an HTTP method in capitals, or ANY, got '.*'$"):
         AgentApi(stack, "Api", agent=agent).add_route(method, "/app", agent)
 
 
 @pytest.mark.parametrize("path", ["", "app", "/", "/app/", "/a b", "/{a-b}", "/{proxy+}"])
 def test_fails_when_a_routes_path_is_malformed(stack: cdk.Stack, agent: AgentFunction, path: str) -> None:
     """The message shows two that are right."""
-    with pytest.raises(ValueError, match=r"^path must match .*; write it like /app or /items/\{id\}$"):
+    with pytest.raises(
+        ValueError, match=r"^path must be segments or parameters, such as /app or /items/\{id\}, got '.*'$"
+    ):
         AgentApi(stack, "Api", agent=agent).add_route("GET", path, agent)
 
 
@@ -350,7 +363,7 @@ def test_fails_when_the_chat_path_has_not_three_plain_segments(
     stack: cdk.Stack, agent: AgentFunction, chat_path: str
 ) -> None:
     """Agent Kernel's handlers know a base path, a version and an endpoint."""
-    with pytest.raises(ValueError, match=r"^chat_path must match .*; write it like /api/v1/chat$"):
+    with pytest.raises(ValueError, match=r"^chat_path must be three segments, such as /api/v1/chat, got '.*'$"):
         AgentApi(stack, "Api", agent=agent, chat_path=chat_path)
 
 

@@ -16,6 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction
+from test.pythons import this_version
 from test.support import logical_ids, normalised, statements
 
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
@@ -109,7 +110,7 @@ def test_fails_when_entry_would_hide_our_code(stack: cdk.Stack, entry: Path) -> 
 
 def test_fails_when_the_agent_is_not_module_and_callable(stack: cdk.Stack, entry: Path) -> None:
     """A path is not a module."""
-    with pytest.raises(ValueError, match=r"^agent must match .*, got 'agent.py'; write module:callable, such as"):
+    with pytest.raises(ValueError, match=r"^agent must be module:callable, such as .*, got 'agent.py'$"):
         AgentFunction(stack, "Agent", entry=str(entry), agent="agent.py")
 
 
@@ -117,6 +118,17 @@ def test_fails_when_the_agents_module_is_missing(stack: cdk.Stack, entry: Path) 
     """The message names the file that should be there."""
     with pytest.raises(ValueError, match=r"got 'missing:respond' but there is no missing\.py$"):
         AgentFunction(stack, "Agent", entry=str(entry), agent="missing:respond")
+
+
+def test_fails_when_the_module_cannot_be_read(stack: cdk.Stack, entry: Path) -> None:
+    """By the Python that will run it; a newer one than ours may well be able to."""
+    (entry / "agent.py").write_text("def respond(turn):\n    return (\n", encoding="utf-8")
+    ours = lambda_.Runtime(f"python{this_version()}", lambda_.RuntimeFamily.PYTHON)
+    with pytest.raises(
+        ValueError, match=r"^agent must name a module without errors, got .*/agent.py:2: '\(' was never"
+    ):
+        AgentFunction(stack, "Agent", entry=entry, runtime=ours)
+    AgentFunction(stack, "Newer", entry=entry, runtime=lambda_.Runtime("python3.99", lambda_.RuntimeFamily.PYTHON))
 
 
 def test_fails_when_the_callable_is_missing(stack: cdk.Stack, entry: Path) -> None:
@@ -155,7 +167,7 @@ def test_fails_when_code_comes_without_a_handler(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
-        ("agent", r"^handler must match .*, got 'agent'; write module.function, such as app.handler"),
+        ("agent", r"^handler must be module.function, such as app.handler .*, got 'agent'$"),
         ("missing.respond", r"got 'missing.respond' but there is no missing\.py$"),
         ("agent.reply", r"got 'agent.reply' but nothing there has that name$"),
     ],

@@ -51,6 +51,7 @@ def test_the_users_files_and_the_runner_lie_side_by_side(entry: Path, tmp_path: 
         "old.pyc",
         "node_modules/x.js",
         "out/cdk.out",
+        "env/pyvenv.cfg",
     ],
 )
 def test_hidden_files_and_bytecode_stay_out_and_change_no_hash(entry: Path, tmp_path: Path, path: str) -> None:

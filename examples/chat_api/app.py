@@ -16,14 +16,13 @@ class ChatApiStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
-        agent = AgentFunction(
-            self, "Agent", entry=str(Path(__file__).parent / "agent"), environment={"MODEL_ID": MODEL_ID}
-        )
+        agent = AgentFunction(self, "Agent", entry=Path(__file__).parent / "agent", environment={"MODEL_ID": MODEL_ID})
         model = self.format_arn(service="bedrock", account="", resource="foundation-model", resource_name=MODEL_ID)
         agent.add_to_role_policy(iam.PolicyStatement(actions=["bedrock:InvokeModel"], resources=[model]))
 
         api = AgentApi(self, "Api", agent=agent, authorization=Authorization.iam())
         cdk.CfnOutput(self, "ChatUrl", value=api.chat_url)
+        cdk.CfnOutput(self, "LogGroup", value=agent.log_group.log_group_name)
 
 
 if __name__ == "__main__":

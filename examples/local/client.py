@@ -11,6 +11,10 @@ from botocore.credentials import Credentials
 TIMEOUT_SECONDS = 35  # longer than API Gateway's own
 
 
+class RefusedError(Exception):
+    """The API refused a message, or its agent failed."""
+
+
 def signed_headers(method: str, url: str, body: bytes, *, credentials: Credentials, region: str) -> dict[str, str]:
     """Sign a request to API Gateway, with boto3's own signer."""
     request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json"})
@@ -24,6 +28,6 @@ def chat(url: str, message: dict[str, Any], *, credentials: Credentials, region:
     headers = signed_headers("POST", url, body, credentials=credentials, region=region)
     response = httpx.post(url, content=body, headers=headers, timeout=TIMEOUT_SECONDS)
     if response.status_code != httpx.codes.OK:
-        raise RuntimeError(f"the API answered {response.status_code}: {response.text}")
+        raise RefusedError(f"the API answered {response.status_code}: {response.text[:500]}")
     answer: dict[str, Any] = response.json()
     return answer

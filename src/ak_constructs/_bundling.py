@@ -80,7 +80,8 @@ def _files(root: Path, below: str = "") -> Iterator[tuple[str, Path]]:
         if path.is_symlink():
             _check_link(path, root)
         if path.is_dir():
-            if not (path / "cdk.out").is_file():  # what CDK synthesizes has a file of this name in it
+            # CDK's output has a file of the first name in it, a virtual environment one of the second.
+            if not ((path / "cdk.out").is_file() or (path / "pyvenv.cfg").is_file()):
                 yield from _files(root, name)
         elif path.is_file():
             yield name, path

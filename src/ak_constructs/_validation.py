@@ -5,10 +5,10 @@ import re
 import aws_cdk as cdk
 
 
-def check_matches(name: str, value: str, pattern: str, remedy: str) -> None:
-    """Raise unless the text matches the whole pattern."""
+def check_matches(name: str, value: str, pattern: str, form: str) -> None:
+    """Raise unless the text matches the whole pattern, which the form says in words with an example."""
     if not cdk.Token.is_unresolved(value) and not re.fullmatch(pattern, value):
-        raise ValueError(f"{name} must match ^{pattern}$, got {value!r}; {remedy}")
+        raise ValueError(f"{name} must be {form}, got {value!r}")
 
 
 def check_at_least(name: str, value: float, least: int, remedy: str) -> None:

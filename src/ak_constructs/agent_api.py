@@ -67,10 +67,12 @@ class AgentApi(Construct):
     anything else     -> 404 {"error"}
     ```
 
-    The body is a JSON object with `prompt` and, if the caller likes, `agent`, `session_id`, `request_id` (or the
-    header `Idempotency-Key`), `images`, `files`; every other key reaches the agent as `turn.extra`. Agent Kernel's
-    nested form `{"request_id", "user_id", "body": {...}}` works too. Errors are `{"error": "..."}` with 400 (the
-    message names the field), 401 or 403, 404, 413 (over 4 MiB), 429 (throttled) and 502 (the agent failed).
+    The body is a JSON object with `prompt` and, if the caller likes, `agent`, `session_id` and `request_id` (or the
+    header `Idempotency-Key`); every other key, the lists `images` and `files` too, reaches the agent as `turn.extra`.
+    Agent Kernel's nested form `{"request_id", "user_id", "body": {...}}` works too. Errors are `{"error": "..."}` with
+    400 (the message names the field), 401 (no credentials, or wrong ones), 403 (not allowed, or not signed), 404 (no
+    such route, for those who may call), 413 (over 4 MiB), 429 (throttled), 502 (the agent failed), 503 (what the agent
+    uses is busy) and 504 (it took too long). Health is `{"status", "timestamp", "runtime", "memory_backend"}`.
 
     An agent with a handler of its own gets the chat route's three segments as `API_BASE_PATH`, `API_VERSION` and
     `AGENT_ENDPOINT`, from which `agentkernel` knows its routes.
@@ -79,8 +81,9 @@ class AgentApi(Construct):
 
     **Resources**, ids relative to this construct: `RestApi` with its stage `prod` (regional, X-Ray, throttled),
     `AccessLogs` the log group of its access log (JSON, no query strings, 30 days), `Health`, `HealthRole`, `HealthLogs`
-    the health function (128 MiB), `Authorizer`, or `ApiKey` and `UsagePlan`, where the authorization needs them, and
-    for each function the permission to be called through its own route.
+    the health function (128 MiB), `Authorizer`, or `ApiKey` and `UsagePlan`, where the authorization needs them; below
+    `RestApi` the routes, a model and a validator for the body, a gateway response for each kind of error, and for each
+    function the permission to be called through its own route.
 
     **Permissions**: the health function's role may write to its own log group and to X-Ray, as `AgentFunction` says.
 
@@ -108,10 +111,12 @@ class AgentApi(Construct):
         api_key: The key of `Authorization.api_key()`, else None.
         authorizer: The authorizer of `Authorization.cognito()` and `.lambda_function()`, else None.
         chat_path: The chat route's path, below the stage.
+        chat_url: The address to POST to, known at deployment.
         health_function: The function behind `GET /health`.
         usage_plan: The plan of `Authorization.api_key()`, else None.
 
     Raises:
+        TypeError: `authorization` is not made by a factory.
         ValueError: `chat_path` has not three segments, a limit is below 1, `raised_timeout` is out of range, the
             agent's timeout is longer than the API waits, or another API gave the agent another chat path.
 
@@ -142,11 +147,15 @@ class AgentApi(Construct):
         raised_timeout: cdk.Duration | None = None,
     ) -> None:
         super().__init__(scope, id)
-        check_matches("chat_path", chat_path, f"({_SEGMENT}){{3}}", f"write it like {DEFAULT_CHAT_PATH}")
+        check_matches("chat_path", chat_path, f"({_SEGMENT}){{3}}", f"three segments, such as {DEFAULT_CHAT_PATH}")
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         check_at_least("burst_limit", burst_limit, 1, "to close the API, remove it")
         self._timeout = _check_timeouts(agent, raised_timeout)
         authorization = authorization or Authorization.iam()
+        if not isinstance(authorization, Authorization):
+            raise TypeError(
+                f"authorization must be made by a factory, such as Authorization.iam(), got {authorization!r}"
+            )
 
         self.chat_path: str = chat_path
         self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs")
@@ -185,8 +194,13 @@ class AgentApi(Construct):
         Raises:
             ValueError: The method or the path is malformed, or the handler's timeout is longer than the API waits.
         """
-        check_matches("method", method, "GET|POST|PUT|PATCH|DELETE|HEAD|ANY", "write it in capitals")
-        check_matches("path", path, rf"(({_SEGMENT})|(/\{{[A-Za-z0-9_]+\}}))+", "write it like /app or /items/{id}")
+        check_matches("method", method, "GET|POST|PUT|PATCH|DELETE|HEAD|ANY", "an HTTP method in capitals, or ANY")
+        check_matches(
+            "path",
+            path,
+            rf"(({_SEGMENT})|(/\{{[A-Za-z0-9_]+\}}))+",
+            "segments or parameters, such as /app or /items/{id}",
+        )
         _check_timeout(handler, self._timeout)
         base = self.chat_path.rpartition("/")[0]
         return self._add_method(self.api.root.resource_for_path(base + path), method, handler)

@@ -1,8 +1,7 @@
 """Run your own Python callable as a Lambda function."""
 
-import ast
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import cast
 
 import aws_cdk as cdk
@@ -15,6 +14,7 @@ from constructs import Construct
 
 from ak_constructs._bundling import AgentPackage
 from ak_constructs._dependencies import Platform
+from ak_constructs._entry import check_defined, check_entry
 from ak_constructs._function import ARCHITECTURE, RUNTIME, define_log_group, define_role
 from ak_constructs._validation import check_matches
 
@@ -46,9 +46,10 @@ class AgentFunction(lambda_.Function):
     (`{"prompt": "..."}`) may name a `user_id`: IAM decides who may invoke, and those speak for their users.
 
     **The package** is your folder, its dependencies and our runner, side by side, put together without Docker. Hidden
-    files (`.env`, `.git`, `.venv`), bytecode, `node_modules` and CDK's output stay out; everything else goes in, so
-    keep keys elsewhere. Dependencies come from `requirements.txt` with every package pinned by `==` (hashes are checked
-    where there are any), or else from `pyproject.toml` with its `uv.lock`; uv installs them from wheels for the
+    files (`.env`, `.git`, `.venv`), bytecode, virtual environments, `node_modules` and CDK's output stay out;
+    everything else goes in, so keep keys elsewhere. Dependencies come from `requirements.txt` with every package pinned
+    by `==` (hashes are checked where there are any), or else from `pyproject.toml` with its `uv.lock`; uv installs them
+    from wheels for the
     function's architecture and Python version. It is taken from the path or from the extra `ak-constructs[bundling]`;
     with nothing to install it is not needed. boto3 and what it needs are in Lambda's runtime and left out unless you
     pin them. The same folder gives the same asset on every machine, and a second synth into the same output installs
@@ -106,7 +107,8 @@ class AgentFunction(lambda_.Function):
         ValueError: `entry` and `code` are both given or both left out; `agent` and `handler` are both given; `code` has
             no `handler`; `entry` is not a folder, has a folder `ak_lambda`, has links to other than its own visible
             files, or lacks what `agent` or `handler` names; a dependency is not pinned, cannot be installed, or has a
-            name of yours; the package is larger than 262 MB; the runtime of a folder is not Python.
+            name of yours; a variable takes one of our names; the package is larger than 262 MB; the runtime of a folder
+            is not Python.
 
     Example:
         ```python
@@ -124,7 +126,7 @@ class AgentFunction(lambda_.Function):
         scope: Construct,
         id: str,
         *,
-        entry: str | None = None,
+        entry: str | os.PathLike[str] | None = None,
         agent: str | None = None,
         handler: str | None = None,
         code: lambda_.Code | None = None,
@@ -188,7 +190,9 @@ class AgentFunction(lambda_.Function):
         self.chat_path: str | None = None
 
 
-def _check_choice(*, entry: str | None, agent: str | None, handler: str | None, code: lambda_.Code | None) -> None:
+def _check_choice(
+    *, entry: str | os.PathLike[str] | None, agent: str | None, handler: str | None, code: lambda_.Code | None
+) -> None:
     if (entry is None) == (code is None):
         got = "neither" if entry is None else "both"
         raise ValueError(f"entry or code must be given, and not both, got {got}; entry is a folder with your code")
@@ -199,7 +203,7 @@ def _check_choice(*, entry: str | None, agent: str | None, handler: str | None, 
 
 
 def _package(
-    entry: str | None,
+    entry: str | os.PathLike[str] | None,
     agent: str,
     handler: str | None,
     architecture: lambda_.Architecture,
@@ -209,51 +213,15 @@ def _package(
         return None
     if runtime.family != lambda_.RuntimeFamily.PYTHON:
         raise ValueError(f"runtime must be a Python runtime for a folder, got {runtime.name}; give code= for others")
-    folder = Path(entry).resolve()
-    _check_entry(entry, folder)
+    folder = check_entry(entry)
     if handler is None:
-        check_matches("agent", agent, _AGENT, "write module:callable, such as agent:respond for respond() in agent.py")
-        _check_defined("agent", agent, folder, *agent.split(":"))
+        check_matches("agent", agent, _AGENT, "module:callable, such as agent:respond for respond() in agent.py")
+        check_defined(folder, agent, argument="agent", separator=":", runtime=runtime.name)
     else:
-        check_matches(
-            "handler", handler, _HANDLER, "write module.function, such as app.handler for handler() in app.py"
-        )
-        module, _, function = handler.replace("/", ".").rpartition(".")
-        _check_defined("handler", handler, folder, module, function)
+        check_matches("handler", handler, _HANDLER, "module.function, such as app.handler for handler() in app.py")
+        check_defined(folder, handler, argument="handler", separator=".", runtime=runtime.name)
     machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture.name]
     return AgentPackage(folder, Platform(machine=machine, python=runtime.name.removeprefix("python")))
-
-
-def _check_entry(entry: str, folder: Path) -> None:
-    if not folder.is_dir():
-        raise ValueError(f"entry must be a folder, got {entry!r} ({folder}); give the folder that holds the agent")
-    if (folder / "ak_lambda").exists():
-        raise ValueError(f"entry must not have a folder named ak_lambda, {entry!r} has; rename it")
-
-
-def _check_defined(argument: str, value: str, folder: Path, module: str, attribute: str) -> None:
-    """Find a typing error before it is deployed."""
-    path = folder.joinpath(*module.split("."))
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not file.is_file():
-        raise ValueError(f"{argument} must name a module in {folder}, got {value!r} but there is no {file.name}")
-    name = attribute.partition(".")[0]
-    names = _names(ast.parse(file.read_bytes(), str(file)))
-    if name not in names and "*" not in names:
-        raise ValueError(f"{argument} must name a callable in {file}, got {value!r} but nothing there has that name")
-
-
-def _names(module: ast.Module) -> set[str]:
-    """Every name a module may define, nested ones and `*` too: what it really has shows only on import."""
-    names: set[str] = set()
-    for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).partition(".")[0])
-    return names
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:

@@ -182,7 +182,7 @@ class _LambdaFunction(Authorization):
 
     def __post_init__(self) -> None:
         if self.user_key is not None:
-            check_matches("user_key", self.user_key, _CONTEXT_KEY, "name a key of the authorizer's context")
+            check_matches("user_key", self.user_key, _CONTEXT_KEY, "the name of a key of the authorizer's context")
         check_timeout_at_most("cache_ttl", self.cache_ttl, MAX_CACHE_SECONDS, "lower it")
 
     @property

@@ -173,7 +173,6 @@ def test_a_failing_agent_is_logged_by_type_and_place_only(run: Run, caplog: pyte
     [
         "def respond(turn):\n    yield 7",
         "async def respond(turn):\n    yield 7",
-        "def respond():\n    ...",
         "def respond(turn):\n    raise SystemExit(turn.prompt)",
         "import asyncio\nasync def respond(turn):\n    raise asyncio.CancelledError(turn.prompt)",
     ],
@@ -229,13 +228,29 @@ def test_fails_when_the_variable_names_no_callable(monkeypatch: pytest.MonkeyPat
         runner._agent()
 
 
+@pytest.mark.parametrize("parameters", ["", "a, b", "*, turn"])
+def test_fails_when_the_agent_does_not_take_one_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters: str
+) -> None:
+    """Before the first event, in words that a developer finds in the log."""
+    (tmp_path / "wrong_agent.py").write_text(f"def respond({parameters}): ...", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wrong_agent", raising=False)
+    monkeypatch.setenv("AK_CONSTRUCTS_AGENT", "wrong_agent:respond")
+    runner._agent.cache_clear()
+    with pytest.raises(
+        TypeError, match=r"^the agent must take one argument, the turn, but it is wrong_agent:respond\("
+    ):
+        runner._agent()
+
+
 def test_the_agent_is_imported_before_the_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the init phase, where Lambda gives the function a full CPU."""
-    monkeypatch.setenv("AK_CONSTRUCTS_AGENT", "os:getcwd")
+    monkeypatch.setenv("AK_CONSTRUCTS_AGENT", "os:fspath")
     try:
         importlib.reload(runner)
         assert runner._agent.cache_info().currsize == 1
-        assert runner._agent().__name__ == "getcwd"
+        assert runner._agent().__name__ == "fspath"
     finally:
         monkeypatch.delenv("AK_CONSTRUCTS_AGENT")
         importlib.reload(runner)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from botocore.credentials import Credentials
@@ -15,6 +14,7 @@ from botocore.credentials import Credentials
 from examples.local.client import signed_headers
 from examples.local.deployment import deploy
 from examples.local.emulator import Emulator
+from examples.local.logs import client, log_lines
 
 pytestmark = pytest.mark.local
 CREDENTIALS = Credentials("test", "test")
@@ -112,9 +112,8 @@ def test_health_is_open_and_never_calls_the_agent(aws: Emulator, outputs: dict[s
 
 def test_the_function_can_be_invoked_directly(aws: Emulator, outputs: dict[str, str]) -> None:
     """By another function or a workflow."""
-    client = boto3.client("lambda", **boto3_settings(aws))
     payload = json.dumps({"prompt": "hi", "user_id": "alice", "request_id": "direct-1"})
-    response = client.invoke(FunctionName=outputs["Function"], Payload=payload.encode())
+    response = client("lambda", aws).invoke(FunctionName=outputs["Function"], Payload=payload.encode())
     answer = json.load(response["Payload"])
     assert (answer["user_id"], answer["request_id"]) == ("alice", "direct-1")
 
@@ -122,10 +121,10 @@ def test_the_function_can_be_invoked_directly(aws: Emulator, outputs: dict[str, 
 def test_a_thousand_requests_get_a_thousand_right_answers(aws: Emulator, outputs: dict[str, str]) -> None:
     """At concurrency 20, each prompt unique and its answer a function of it, each request in the log once."""
     prompts = [f"prompt {number} {'x' * (number % 50)}" for number in range(1000)]
-    with httpx.Client(timeout=60) as client, ThreadPoolExecutor(20) as callers:
+    with httpx.Client(timeout=60) as http, ThreadPoolExecutor(20) as callers:
 
         def ask(prompt: str) -> dict[str, Any]:
-            response = client.post(aws.reachable(outputs["PublicUrl"]), json={"prompt": prompt})
+            response = http.post(aws.reachable(outputs["PublicUrl"]), json={"prompt": prompt})
             answer: dict[str, Any] = response.json()
             return answer
 
@@ -147,20 +146,3 @@ def test_the_log_has_no_prompt(aws: Emulator, outputs: dict[str, str]) -> None:
     text = json.dumps(lines)
     for secret in ("SECRET-1", "SECRET-2", "You said", "Traceback"):
         assert secret not in text
-
-
-def boto3_settings(aws: Emulator) -> dict[str, Any]:
-    """Give a boto3 client's settings for the emulator."""
-    return {
-        "endpoint_url": aws.endpoint,
-        "region_name": "us-east-1",
-        "aws_access_key_id": "test",
-        "aws_secret_access_key": "test",
-    }
-
-
-def log_lines(aws: Emulator, group: str) -> list[dict[str, Any]]:
-    """Read all JSON lines of a log group."""
-    pages = boto3.client("logs", **boto3_settings(aws)).get_paginator("filter_log_events")
-    events = [event["message"] for page in pages.paginate(logGroupName=group) for event in page["events"]]
-    return [json.loads(message) for message in events if message.startswith("{")]

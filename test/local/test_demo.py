@@ -54,8 +54,7 @@ def test_leaves_nothing_when_it_is_killed(tmp_path: Path) -> None:
     """Even SIGKILL, which nobody can handle: the emulator ends with whoever started it."""
     with subprocess.Popen([*DEMO], env=environment(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as demo:
         assert demo.stdout is not None
-        while b"Type a message" not in demo.stdout.readline():
-            pass
+        assert any(b"Type a message" in line for line in demo.stdout)
         assert running_for(str(tmp_path))
         demo.kill()
     deadline = time.monotonic() + 10
@@ -75,12 +74,14 @@ def test_leaves_nothing_when_a_step_fails(tmp_path: Path) -> None:
 
 
 def test_holds_a_conversation(tmp_path: Path) -> None:
-    """Without a prompt on the command line it reads them, and the agent sees what was said before."""
-    said = "Hello\n\nHello\nexit\n"
+    """Without a prompt on the command line it reads them; an error ends nothing and shows the agent's log."""
+    said = "Hello\n\n" + "x" * 5_000_000 + "\nHello\nexit\n"
     demo = subprocess.run(
         DEMO, env=environment(tmp_path), input=said, capture_output=True, text=True, timeout=120, check=False
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     answers = re.findall(r"Agent: (\[ministack mock .*prompt#\w+)", demo.stdout)
     assert len(answers) == 2
+    assert "Error: the API answered 413: " in demo.stderr
+    assert "  log: {" in demo.stderr
     assert running_for(str(tmp_path)) == []

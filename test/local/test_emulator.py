@@ -3,11 +3,11 @@
 import json
 import time
 
-import boto3
+import httpx
 import pytest
 
 from examples.local.emulator import Emulator
-from test.local.test_agent_api import boto3_settings
+from examples.local.logs import client
 
 pytestmark = pytest.mark.local
 
@@ -38,7 +38,7 @@ TEMPLATE = {
 
 def test_templates_with_types_it_lacks_deploy_and_time_to_live_is_on(aws: Emulator) -> None:
     """Without our additions the first are refused and the second stays off."""
-    stacks = boto3.client("cloudformation", **boto3_settings(aws))
+    stacks = client("cloudformation", aws)
     stacks.create_stack(StackName="Additions", TemplateBody=json.dumps(TEMPLATE))
     for _ in range(100):
         (stack,) = stacks.describe_stacks(StackName="Additions")["Stacks"]
@@ -48,8 +48,24 @@ def test_templates_with_types_it_lacks_deploy_and_time_to_live_is_on(aws: Emulat
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     assert outputs["PoolArn"].startswith("arn:aws:lambda:us-east-1:000000000000:capacity-provider:")
-    tables = boto3.client("dynamodb", **boto3_settings(aws))
+    tables = client("dynamodb", aws)
     for table in ("Table", "Global"):
         described = tables.describe_time_to_live(TableName=outputs[table])["TimeToLiveDescription"]
         assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expiry_time"}
     stacks.delete_stack(StackName="Additions")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null", "Host": "evil.example"}],
+)
+def test_a_web_page_in_this_machines_browser_is_refused(aws: Emulator, headers: dict[str, str]) -> None:
+    """It could create a function and run it, as this user."""
+    refused = httpx.post(f"{aws.endpoint}/2015-03-31/functions", headers=headers, json={})
+    assert (refused.status_code, refused.text) == (403, "only for this machine")
+
+
+def test_a_page_of_this_machine_is_let_in(aws: Emulator) -> None:
+    """An example may serve one."""
+    answered = httpx.get(f"{aws.endpoint}/_ministack/health", headers={"Origin": "http://127.0.0.1:8000"})
+    assert answered.status_code == 200

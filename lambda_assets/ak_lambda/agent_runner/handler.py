@@ -3,9 +3,11 @@
 A retry is as harmless as the agent: this function keeps nothing between two runs but the imported agent.
 """
 
+import contextlib
 import contextvars
 import functools
 import importlib
+import inspect
 import logging
 import os
 import time
@@ -135,7 +137,16 @@ def _agent() -> Callable[[Turn], object]:
     found: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     if not callable(found):
         raise TypeError(f"{AGENT_VARIABLE} must name a callable, {name} is {type(found).__name__}")
+    with contextlib.suppress(ValueError):  # not every callable has a signature to look at
+        _check_signature(name, inspect.signature(found))
     return found  # type: ignore[no-any-return]
+
+
+def _check_signature(name: str, signature: inspect.Signature) -> None:
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise TypeError(f"the agent must take one argument, the turn, but it is {name}{signature}") from None
 
 
 if AGENT_VARIABLE in os.environ:
