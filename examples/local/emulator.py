@@ -54,10 +54,14 @@ class Emulator:
         return f"{self.endpoint}/_aws/execute-api/{api_id}{parts.path}"
 
 
-def prepare() -> Path:
-    """Make the emulator's environment unless it is there, and give its Python."""
+def prepare(base: str = sys.executable) -> Path:
+    """Make the emulator's environment unless it is there, and give its Python.
+
+    Args:
+        base: The Python to make it of, which then runs the functions too. Defaults to the one that runs this.
+    """
     requirements = HERE / "requirements.txt"
-    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    key = hashlib.sha256(requirements.read_bytes() + os.path.realpath(base).encode()).hexdigest()[:12]
     environment = ROOT / ".emulator" / key
     python = environment / "bin" / "python"
     complete = environment / "complete"
@@ -66,7 +70,7 @@ def prepare() -> Path:
         if uv is None:
             raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
         # From outside the project, whose own pins are not meant for this environment.
-        subprocess.run([uv, "venv", "-q", "--clear", "-p", sys.executable, environment], check=True, cwd="/")
+        subprocess.run([uv, "venv", "-q", "--clear", "-p", base, environment], check=True, cwd="/")
         install = [uv, "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-p", str(python)]
         install += ["-r", str(requirements)]
         subprocess.run(install, check=True, cwd="/")
@@ -75,9 +79,15 @@ def prepare() -> Path:
 
 
 @contextlib.contextmanager
-def emulator(log: Path) -> Iterator[Emulator]:
-    """Run an emulator; it and its workers are gone at the end, whatever happens in between."""
-    python = prepare()
+def emulator(log: Path, *, base: str = sys.executable, enforce_iam: bool = False) -> Iterator[Emulator]:
+    """Run an emulator; it and its workers are gone at the end, whatever happens in between.
+
+    Args:
+        log: A file for what it prints, in a folder that it may write to.
+        base: The Python that runs it and the functions.
+        enforce_iam: Whether it checks signatures and policies; it then refuses what a role may not do.
+    """
+    python = prepare(base)
     port = _free_port()
     running = Emulator(endpoint=f"http://127.0.0.1:{port}", log=log)
     # Not our whole environment: it would leak into the handlers, credentials and settings included.
@@ -87,6 +97,7 @@ def emulator(log: Path) -> Iterator[Emulator]:
         "GATEWAY_PORT": str(port),
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
+        "AUTH": "true" if enforce_iam else "false",
         "PYTHONPATH": str(HERE / "lambda_runtime"),
         "TMPDIR": str(log.parent),
     }

@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ministack import app
-from ministack.services import dynamodb
+from ministack.core import iam_actions
+from ministack.services import apigateway_v1, dynamodb
 from ministack.services.cloudformation import provisioners
 
 PLACEHOLDERS = {  # recorded by CloudFormation, nothing is made
@@ -33,6 +34,42 @@ def honour_time_to_live() -> None:
     for type_ in ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"):
         handlers = provisioners._RESOURCE_HANDLERS[type_]
         handlers["create"] = _with_time_to_live(handlers["create"])
+
+
+def authorize_converse_as_aws_does() -> None:
+    """Converse needs `bedrock:InvokeModel` on the model; there is no action of its own name.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html, read 2026-11-21
+    """
+    actions = {
+        "bedrock:Converse": "bedrock:InvokeModel",
+        "bedrock:ConverseStream": "bedrock:InvokeModelWithResponseStream",
+    }
+    action_of, resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
+
+    def action(*arguments: object) -> str | None:
+        found: str | None = action_of(*arguments)
+        return actions.get(found or "", found)
+
+    def resource(*arguments: object) -> str:
+        return unquote(resource_of(*arguments))
+
+    iam_actions.extract_iam_action = action
+    iam_actions.extract_resource_arn = resource
+
+
+def name_api_keys() -> None:
+    """Tell a function which API key its caller sent, as API Gateway does."""
+    build = apigateway_v1._build_lambda_event_v1
+
+    def build_with_key(*arguments: object, **options: object) -> dict[str, Any]:
+        event: dict[str, Any] = build(*arguments, **options)
+        key = apigateway_v1._resolve_api_key(apigateway_v1._api_key_from_request(event["headers"]))
+        if key:
+            event["requestContext"]["identity"] |= {"apiKey": key["value"], "apiKeyId": key["id"]}
+        return event
+
+    apigateway_v1._build_lambda_event_v1 = build_with_key
 
 
 def refuse_web_pages() -> None:
@@ -93,6 +130,8 @@ if __name__ == "__main__":
     del sys.argv[1:]  # whose emulator this is, for people who read a list of processes
     add_placeholders()
     honour_time_to_live()
+    authorize_converse_as_aws_does()
+    name_api_keys()
     refuse_web_pages()
     end_with_parent()
     app.main()

@@ -1,0 +1,88 @@
+"""The example with IAM enforced: who may call, and what the functions' roles may do."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from botocore.credentials import Credentials
+
+from examples.local.client import signed_headers
+from examples.local.deployment import bootstrap, deploy, install_cdk
+from examples.local.emulator import Emulator, emulator
+from examples.local.logs import client, log_lines
+
+pytestmark = pytest.mark.local
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Run an emulator that checks signatures and policies."""
+    install_cdk()
+    with emulator(tmp_path_factory.mktemp("iam") / "emulator.log", enforce_iam=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def outputs(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Deploy the example."""
+    work = tmp_path_factory.mktemp("work")
+    bootstrap(aws, work)
+    return deploy(aws, work, app=f"{sys.executable} -m test.local.iam_app")["ChatApi"]
+
+
+def user(aws: Emulator, name: str, resource: str | None) -> Credentials:
+    """Make a user who may call a route, or none."""
+    users = client("iam", aws)
+    users.create_user(UserName=name)
+    if resource:
+        statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        users.put_user_policy(UserName=name, PolicyName="call", PolicyDocument=policy)
+    key = users.create_access_key(UserName=name)["AccessKey"]
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def ask(aws: Emulator, url: str, credentials: Credentials) -> tuple[int, dict[str, Any]]:
+    """Ask with a signature."""
+    url = aws.reachable(url)
+    body = b'{"prompt": "hi"}'
+    headers = signed_headers("POST", url, body, credentials=credentials, region="us-east-1")
+    response = httpx.post(url, content=body, headers=headers, timeout=35)
+    answer: dict[str, Any] = response.json()
+    return response.status_code, answer
+
+
+def test_only_a_user_with_the_permission_and_the_secret_may_call(aws: Emulator, outputs: dict[str, str]) -> None:
+    """Right, not allowed, wrongly signed."""
+    api_id = outputs["ChatUrl"].split("//")[1].split(".")[0]
+    allowed = user(aws, "alice", f"arn:aws:execute-api:us-east-1:000000000000:{api_id}/prod/POST/api/v1/chat")
+    status, answer = ask(aws, outputs["ChatUrl"], allowed)
+    assert (status, answer["result"][:15]) == (200, "[ministack mock")
+    elsewhere = user(aws, "bob", f"arn:aws:execute-api:us-east-1:000000000000:{api_id}/prod/GET/health")
+    nobody = user(aws, "carol", None)
+    wrong = Credentials(allowed.access_key, "wrong")
+    for credentials in (elsewhere, nobody, wrong):  # the emulator refuses before its gateway could choose the words
+        assert ask(aws, outputs["ChatUrl"], credentials)[0] == 403
+    assert httpx.post(aws.reachable(outputs["ChatUrl"]), json={"prompt": "hi"}).status_code == 403
+
+
+def test_the_agents_role_may_do_what_the_example_grants_and_no_more(aws: Emulator, outputs: dict[str, str]) -> None:
+    """Without the grant the model refuses, and the log says where."""
+    roles = client("iam", aws)
+    (name,) = (
+        role["RoleName"] for role in roles.list_roles()["Roles"] if role["RoleName"].startswith("ChatApi-AgentRole")
+    )
+    (policy,) = roles.list_role_policies(RoleName=name)["PolicyNames"]
+    document = roles.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    assert ask(aws, outputs["ChatUrl"], Credentials("test", "test"))[0] == 200
+    without = [each for each in document["Statement"] if each["Action"] != "bedrock:InvokeModel"]
+    assert len(without) == len(document["Statement"]) - 1
+    changed = json.dumps({**document, "Statement": without})
+    roles.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=changed)
+    status, answer = ask(aws, outputs["ChatUrl"], Credentials("test", "test"))
+    assert (status, answer["status"]) == (502, "FAILED")
+    last = [line for line in log_lines(aws, outputs["LogGroup"]) if line["message"] == "the agent failed"][-1]
+    assert (last["error_type"], last["agent_at"]) == ("AccessDeniedException", "agent.py:13 in respond")
