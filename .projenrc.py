@@ -87,11 +87,8 @@ TOOLS = {
         ".projenrc.py": ["E402", "INP001"],
         "{examples,scripts}/**": ["T201"],  # programs for people print
         "{examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
-        "{examples/*/agent*,test/local/echo}/**": [
-            "ANN",
-            "INP001",
-        ],  # written as a user would
-        "examples/local/{patched_ministack.py,lambda_runtime/*}": ["INP001", "SLF001"],  # run by the emulator
+        "{examples/*/agent*,test/local/{echo,agentkernel}}/**": ["ANN", "ARG", "INP001"],  # as a user would write it
+        "examples/local/{patched_ministack.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
     },
     "mypy": {
         "strict": True,
@@ -103,7 +100,7 @@ TOOLS = {
         "exclude": [
             "/cdk.out/",
             "^examples/[a-z_]+/agents?/",
-            "^test/local/echo/",
+            "^test/local/(echo|agentkernel)/",
             "^examples/local/patched_ministack.py",
         ],
         "enable_error_code": ["ignore-without-code"],

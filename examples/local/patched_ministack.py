@@ -58,6 +58,30 @@ def authorize_converse_as_aws_does() -> None:
     iam_actions.extract_resource_arn = resource
 
 
+class _Headers(dict[str, Any]):
+    """Headers whose names look as most clients write them, and which are found in any case."""
+
+    def get(self, name: str, default: object = None) -> Any:
+        return super().get(name.title(), default)
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(name.title())
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(str(name).title())
+
+
+def keep_case_of_headers() -> None:
+    """Give functions `Authorization` as API Gateway does; what serves HTTP here knows lower-case names only."""
+    execute = apigateway_v1._handle_execute_in_scope
+
+    async def execute_with_case(*arguments: Any) -> Any:
+        before, headers, after = arguments[:4], arguments[4], arguments[5:]
+        return await execute(*before, _Headers({name.title(): each for name, each in headers.items()}), *after)
+
+    apigateway_v1._handle_execute_in_scope = execute_with_case
+
+
 def name_api_keys() -> None:
     """Tell a function which API key its caller sent, as API Gateway does."""
     build = apigateway_v1._build_lambda_event_v1
@@ -131,6 +155,7 @@ if __name__ == "__main__":
     add_placeholders()
     honour_time_to_live()
     authorize_converse_as_aws_does()
+    keep_case_of_headers()
     name_api_keys()
     refuse_web_pages()
     end_with_parent()
