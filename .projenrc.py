@@ -85,15 +85,15 @@ TOOLS = {
             "SLF001",
         ],  # tests assert, on literals, and look inside
         ".projenrc.py": ["E402", "INP001"],
-        "{examples,scripts}/**": ["T201"],  # programs for people print
-        "{examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
+        "{benchmarks,examples,scripts}/**": ["T201"],  # programs for people print
+        "{benchmarks,examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
         "{examples/*/agent*,test/local/{echo,agentkernel}}/**": ["ANN", "ARG", "INP001"],  # as a user would write it
         "examples/local/{patched_ministack.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
     },
     "mypy": {
         "strict": True,
         "python_version": "3.11",
-        "files": ["src", "lambda_assets", "examples", "test", "scripts"],
+        "files": ["src", "lambda_assets", "examples", "test", "scripts", "benchmarks"],
         "mypy_path": ["src", "lambda_assets"],
         "explicit_package_bases": True,
         # A user's agent imports nothing of ours, types included; the emulator's part runs in its own environment.
@@ -140,6 +140,7 @@ TASKS = {
         ['pytest --cov --cov-report=term -m "not local"'],
     ),
     "test:local": ("The longer suite on the local emulator", ["pytest --no-cov -m local"]),
+    "benchmark": ("Measure what docs/benchmarks.md claims, and write it", ["python -m benchmarks.agent_function"]),
     "demo": (
         "Deploy examples/chat_api to the local emulator and talk to it",
         ["python -m examples.chat_api.demo Hello"],

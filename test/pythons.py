@@ -16,11 +16,12 @@ def this_version() -> str:
 
 def require_python(*versions: str) -> str:
     """Give the first Python of these versions that is here; without one the test is skipped, or fails in CI."""
-    for version in versions:
-        found = _find(version)
-        if found:
-            return found
-    return missing(f"a Python of version {' or '.join(versions)}")
+    return find_python(*versions) or missing(f"a Python of version {' or '.join(versions)}")
+
+
+def find_python(*versions: str) -> str | None:
+    """Give the first Python of these versions that is here."""
+    return next((found for found in map(_find, versions) if found), None)
 
 
 def missing(what: str) -> str:

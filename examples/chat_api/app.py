@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ak_constructs import AgentApi, AgentFunction, Authorization
+from examples.chat_api.acknowledgements import acknowledge
 
 MODEL_ID = "amazon.nova-lite-v1:0"
 
@@ -23,6 +24,7 @@ class ChatApiStack(cdk.Stack):
         api = AgentApi(self, "Api", agent=agent, authorization=Authorization.iam())
         cdk.CfnOutput(self, "ChatUrl", value=api.chat_url)
         cdk.CfnOutput(self, "LogGroup", value=agent.log_group.log_group_name)
+        acknowledge(self)
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ class AgentFunction(lambda_.Function):
             )
         except RuntimeError:
             if package and package.error:
-                raise package.error from None
+                raise package.error.with_traceback(None) from None
             raise
         self.has_own_handler: bool = handler is not None
         self.chat_path: str | None = None

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
 
 import ak_constructs
 from ak_constructs import _function, _limits, agent_api, agent_function
 from scripts.api_md import API_MD, api_md
-from test.lambda_assets.events import Context  # noqa: F401
+from test.support import statements
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -104,6 +105,15 @@ def test_the_readme_names_every_construct_and_only_files_that_exist() -> None:
 def test_the_readme_is_short_enough_to_be_read() -> None:
     """Details belong in API.md."""
     assert len(README.splitlines()) <= 250
+
+
+def test_the_actions_in_a_docstring_are_those_of_the_template(stack: cdk.Stack) -> None:
+    """A reviewer reads the one and AWS the other."""
+    written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", inspect.getdoc(ak_constructs.AgentFunction) or ""))
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
+    ak_constructs.AgentFunction(stack, "Agent", entry=ROOT / "examples/chat_api/agent", vpc=vpc)
+    granted = {action for actions, _ in statements(stack, "AgentRole") for action in actions}
+    assert written == granted
 
 
 def test_every_limit_has_a_source_and_a_date() -> None:

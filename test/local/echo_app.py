@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
 
 from ak_constructs import AgentApi, AgentFunction, Authorization
 
@@ -11,7 +12,13 @@ stack = cdk.Stack(app, "Echo")
 agent = AgentFunction(stack, "Agent", entry=str(Path(__file__).parent / "echo"))
 iam_api = AgentApi(stack, "Iam", agent=agent)
 public_api = AgentApi(
-    stack, "Public", agent=agent, authorization=Authorization.public(), rate_limit=5000, burst_limit=5000
+    stack,
+    "Public",
+    agent=agent,
+    authorization=Authorization.public(),
+    rate_limit=5000,
+    burst_limit=5000,
+    cors=apigateway.CorsOptions(allow_origins=["http://127.0.0.1:8000"], expose_headers=["Retry-After"]),
 )
 for name, value in {
     "IamUrl": iam_api.chat_url,

@@ -1,8 +1,12 @@
 """An agent that says what it was given."""
 
+from botocore.exceptions import ClientError
+
 
 def respond(turn):
     """Fail when told so."""
+    if turn.prompt == "throttle":
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": turn.prompt}}, "Converse")
     if turn.prompt == "fail":
         raise KeyError(f"{turn.prompt} {turn.extra}")
     return {
