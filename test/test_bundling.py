@@ -18,7 +18,7 @@ from test.pythons import require_python, this_version
 
 def packaged(entry: Path, out: Path, **settings: Any) -> Path:  # noqa: ANN401
     """Synthesize an agent with bundling on and give the folder that becomes its zip."""
-    app = cdk.App(outdir=str(out), analytics_reporting=False, builtin_cloud_formation_validation=False)
+    app = cdk.App(outdir=str(out), analytics_reporting=False)
     AgentFunction(cdk.Stack(app, "Stack"), "Agent", entry=str(entry), **settings)
     app.synth()
     (asset,) = out.glob("asset.*")
