@@ -53,7 +53,7 @@ class Bench:
     def __init__(self, work: Path, python: str) -> None:
         self.work = work
         self.python = str(work / "venv" / "bin" / "python")
-        self.uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+        self.uv = str(Path(os.environ.get("UV") or shutil.which("uv") or "uv").absolute())
         self._run("venv", "-q", "-p", python, str(work / "venv"))
         constraints = ["-c", str(ROOT / "constraints.txt")]
         self._run(

@@ -33,7 +33,7 @@ def missing(what: str) -> str:
 
 def _find(version: str) -> str | None:
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    command = [shutil.which("uv") or "uv", "python", "find", version]
+    command = [str(Path(shutil.which("uv") or "uv").absolute()), "python", "find", version]
     found = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
     if found.returncode == 0:
         return found.stdout.strip()

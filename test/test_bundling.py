@@ -351,6 +351,12 @@ def test_fails_when_there_is_no_uv(entry: Path, tmp_path: Path, monkeypatch: pyt
         packaged(entry, tmp_path / "out")
 
 
+def test_uv_is_found_on_a_relative_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Task runners put `.venv/bin` there, and uv runs in another folder."""
+    monkeypatch.setattr(shutil, "which", lambda _name: ".venv/bin/uv")
+    assert _dependencies._find_uv() == str(Path(".venv/bin/uv").absolute())
+
+
 def test_uv_comes_from_the_extra_when_it_is_not_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the package uv says."""
     monkeypatch.setattr(shutil, "which", lambda _name: None)
@@ -381,7 +387,7 @@ def lock(entry: Path, dependencies: list[str]) -> None:
     quoted = ", ".join(f'"{each}"' for each in dependencies)
     project = f'[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = [{quoted}]\n'
     (entry / "pyproject.toml").write_text(project, encoding="utf-8")
-    subprocess.run(["uv", "lock", "-q", "--project", entry], check=True, cwd="/")
+    subprocess.run([_dependencies._find_uv(), "lock", "-q"], check=True, cwd=entry)
 
 
 def test_a_project_with_its_lock_is_installed(entry: Path, tmp_path: Path) -> None:

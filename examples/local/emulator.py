@@ -66,9 +66,7 @@ def prepare(base: str = sys.executable) -> Path:
     python = environment / "bin" / "python"
     complete = environment / "complete"
     if not complete.is_file():
-        uv = os.environ.get("UV") or shutil.which("uv")
-        if uv is None:
-            raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
+        uv = str(Path(_find_uv()).absolute())
         # From outside the project, whose own pins are not meant for this environment.
         subprocess.run([uv, "venv", "-q", "--clear", "-p", base, environment], check=True, cwd="/")
         install = [uv, "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-p", str(python)]
@@ -117,6 +115,13 @@ def emulator(log: Path, *, base: str = sys.executable, enforce_iam: bool = False
             yield running
         finally:
             stop_group(process)
+
+
+def _find_uv() -> str:
+    found = os.environ.get("UV") or shutil.which("uv")
+    if found is None:
+        raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
+    return found
 
 
 def stop_group(process: subprocess.Popen[bytes]) -> None:

@@ -189,7 +189,7 @@ def _uv(arguments: list[str], problem: str, remedy: str) -> str:
 def _find_uv() -> str:
     found = shutil.which("uv")
     if found:
-        return found
+        return str(Path(found).absolute())  # a path may be relative, and uv runs elsewhere
     try:
         import uv  # noqa: PLC0415 - only the extra brings it
     except ImportError:

@@ -91,4 +91,4 @@ def uv() -> str:
     """Find uv: `uv run` says where it is."""
     found = os.environ.get("UV") or shutil.which("uv")
     assert found, "uv is needed; run the tests with `uv run projen test`"
-    return found
+    return str(Path(found).absolute())
