@@ -1,7 +1,5 @@
 """Put a REST API in front of one agent."""
 
-import json
-
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -10,9 +8,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from ak_constructs._cors import cors_variables, error_headers
-from ak_constructs._function import define_function, define_log_group, function_behind
+from ak_constructs._function import define_log_group, function_behind
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS, LAMBDA_TIMEOUT_SECONDS
+from ak_constructs._rest_api import add_json_method, add_method, define_health, define_not_found, define_rest_api
 from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
 from ak_constructs.agent_function import AgentFunction
 from ak_constructs.authorization import Authorization
@@ -20,41 +18,9 @@ from ak_constructs.authorization import Authorization
 DEFAULT_CHAT_PATH = "/api/v1/chat"
 DEFAULT_RATE_LIMIT = 100
 DEFAULT_BURST_LIMIT = 200
-HEALTH_RATE_LIMIT = 10
-HEALTH_BURST_LIMIT = 20
-HEALTH_MEMORY_MIB = 128
 MAX_BODY_MIB = 4  # what the runner takes; the gateway would take 10
 
 _SEGMENT = r"/[A-Za-z0-9_][A-Za-z0-9_.:-]*"
-_GATEWAY_ERRORS = {
-    "AccessDenied": (apigateway.ResponseType.ACCESS_DENIED, "not allowed"),
-    "BadRequestBody": (apigateway.ResponseType.BAD_REQUEST_BODY, "body must be a JSON object"),
-    "ClientError": (apigateway.ResponseType.DEFAULT_4_XX, "refused: $context.error.responseType"),
-    "IntegrationTimeout": (apigateway.ResponseType.INTEGRATION_TIMEOUT, "the agent took too long"),
-    "MissingToken": (apigateway.ResponseType.MISSING_AUTHENTICATION_TOKEN, "not allowed: the request is not signed"),
-    "ServerError": (apigateway.ResponseType.DEFAULT_5_XX, "failed: $context.error.responseType"),
-    "Throttled": (apigateway.ResponseType.THROTTLED, "too many requests; try again later"),
-    "TooLarge": (apigateway.ResponseType.REQUEST_TOO_LARGE, "body is too large"),
-    "Unauthorized": (apigateway.ResponseType.UNAUTHORIZED, "not allowed: no credentials, or wrong ones"),
-}
-# Everything a request is recognised by, and no query string: a token may travel in one.
-_ACCESS_LOG = {
-    "requestId": "$context.requestId",
-    "extendedRequestId": "$context.extendedRequestId",  # the caller can set the other one
-    "requestTime": "$context.requestTime",
-    "ip": "$context.identity.sourceIp",
-    "caller": "$context.identity.user",
-    "principal": "$context.authorizer.principalId",
-    "apiKeyId": "$context.identity.apiKeyId",
-    "method": "$context.httpMethod",
-    "resourcePath": "$context.resourcePath",
-    "status": "$context.status",
-    "responseLength": "$context.responseLength",
-    "responseLatency": "$context.responseLatency",
-    "integrationLatency": "$context.integrationLatency",
-    "errorType": "$context.error.responseType",
-    "xrayTraceId": "$context.xrayTraceId",
-}
 
 
 class AgentApi(Construct):
@@ -151,6 +117,7 @@ class AgentApi(Construct):
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         check_at_least("burst_limit", burst_limit, 1, "to close the API, remove it")
         self._timeout = _check_timeouts(agent, raised_timeout)
+        _check_chat_path(agent, chat_path)
         authorization = authorization or Authorization.iam()
         if not isinstance(authorization, Authorization):
             raise TypeError(
@@ -159,15 +126,27 @@ class AgentApi(Construct):
 
         self.chat_path: str = chat_path
         self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs")
-        self.api: apigateway.RestApi = self._define_api(authorization, cors, rate_limit, burst_limit)
+        self.api: apigateway.RestApi = define_rest_api(
+            self,
+            access_logs=self.access_logs,
+            identity=authorization.identity,
+            cors=cors,
+            rate_limit=rate_limit,
+            burst_limit=burst_limit,
+        )
         self._authorization = authorization.define(self, self.api)
         self.authorizer: apigateway.IAuthorizer | None = self._authorization.authorizer
         self.api_key: apigateway.IApiKey | None = self._authorization.api_key
         self.usage_plan: apigateway.UsagePlan | None = self._authorization.usage_plan
-        self.health_function: lambda_.Function = self._define_health()
-        self._define_chat(agent)
-        self._define_not_found()
-        self._define_error_bodies(cors)
+        self.health_function: lambda_.Function = define_health(self, self.api)
+        add_json_method(
+            self.api.root.resource_for_path(chat_path),
+            "POST",
+            self._integration(agent),
+            api=self.api,
+            authorization=self._authorization,
+        )
+        define_not_found(self.api, self._authorization)
         _name_routes(agent, chat_path)
 
     @property
@@ -202,8 +181,8 @@ class AgentApi(Construct):
             "segments or parameters, such as /app or /items/{id}",
         )
         _check_timeout(handler, self._timeout)
-        base = self.chat_path.rpartition("/")[0]
-        return self._add_method(self.api.root.resource_for_path(base + path), method, handler)
+        resource = self.api.root.resource_for_path(self.chat_path.rpartition("/")[0] + path)
+        return add_method(resource, method, self._integration(handler), authorization=self._authorization)
 
     def arn_for_execute_api(self, method: str = "*", path: str = "/*") -> str:
         """Give the ARN of a route, for policies: `execute-api:Invoke` on it lets a caller in."""
@@ -233,124 +212,8 @@ class AgentApi(Construct):
         """Give the number of 5xx answers, per 5 minutes."""
         return self.api.deployment_stage.metric_server_error()
 
-    def _define_api(
-        self, authorization: Authorization, cors: apigateway.CorsOptions | None, rate_limit: int, burst_limit: int
-    ) -> apigateway.RestApi:
-        api = apigateway.RestApi(
-            self,
-            "RestApi",
-            rest_api_name=self.node.path.replace("/", " "),  # what people see; it need not be unique
-            endpoint_types=[apigateway.EndpointType.REGIONAL],
-            cloud_watch_role=False,  # it would overwrite the one role that all APIs of the account share
-            default_cors_preflight_options=cors,
-            deploy_options=apigateway.StageOptions(
-                access_log_destination=apigateway.LogGroupLogDestination(self.access_logs),
-                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
-                tracing_enabled=True,
-                metrics_enabled=True,
-                throttling_rate_limit=rate_limit,
-                throttling_burst_limit=burst_limit,
-                method_options={
-                    "/health/GET": apigateway.MethodDeploymentOptions(
-                        throttling_rate_limit=HEALTH_RATE_LIMIT, throttling_burst_limit=HEALTH_BURST_LIMIT
-                    )
-                },
-                # How the runner learns whose request it is: set here, out of the caller's reach, so that one
-                # agent may serve several APIs with different authorizations.
-                variables={"akConstructsIdentity": authorization.identity, **cors_variables(cors)},
-            ),
-        )
-        api.node.try_remove_child("Endpoint")  # an output of the stack is the user's decision
-        return api
-
-    def _define_health(self) -> lambda_.Function:
-        function = define_function(
-            self,
-            "Health",
-            handler="ak_lambda.health.handler.handler",
-            memory_size=HEALTH_MEMORY_MIB,
-            timeout=cdk.Duration.seconds(3),
-        )
-        self.api.root.add_resource("health").add_method(
-            "GET",
-            apigateway.LambdaIntegration(function, allow_test_invoke=False),
-            authorization_type=apigateway.AuthorizationType.NONE,
-        )
-        return function
-
-    def _define_chat(self, agent: lambda_.IFunction) -> None:
-        body = self.api.add_model(
-            "JsonObject",
-            content_type="application/json",
-            schema=apigateway.JsonSchema(
-                schema=apigateway.JsonSchemaVersion.DRAFT4, type=apigateway.JsonSchemaType.OBJECT
-            ),
-        )
-        self._add_method(
-            self.api.root.resource_for_path(self.chat_path),
-            "POST",
-            agent,
-            model=body,
-            validator=self.api.add_request_validator("JsonObjectValidator", validate_request_body=True),
-        )
-
-    def _define_not_found(self) -> None:
-        """Answer unknown routes with 404 to those who may call; API Gateway's own answer is 403, as if unsigned."""
-        integration = apigateway.MockIntegration(
-            request_templates={"application/json": '{"statusCode": 404}'},
-            passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
-            integration_responses=[
-                apigateway.IntegrationResponse(
-                    status_code="404", response_templates={"application/json": '{"error": "no such route"}'}
-                )
-            ],
-        )
-        for resource in (self.api.root, self.api.root.add_resource("{proxy+}")):
-            resource.add_method(
-                "ANY",
-                integration,
-                authorization_type=self._authorization.authorization_type,
-                authorizer=self._authorization.authorizer,
-                authorization_scopes=self._scopes(),
-                api_key_required=self.api_key is not None,
-                method_responses=[apigateway.MethodResponse(status_code="404")],
-            )
-
-    def _add_method(
-        self,
-        resource: apigateway.IResource,
-        method: str,
-        handler: lambda_.IFunction,
-        *,
-        model: apigateway.IModel | None = None,
-        validator: apigateway.IRequestValidator | None = None,
-    ) -> apigateway.Method:
-        return resource.add_method(
-            method,
-            apigateway.LambdaIntegration(handler, allow_test_invoke=False, timeout=self._timeout),
-            authorization_type=self._authorization.authorization_type,
-            authorizer=self._authorization.authorizer,
-            authorization_scopes=self._scopes(),
-            api_key_required=self.api_key is not None,
-            request_models={"application/json": model} if model else None,
-            request_validator=validator,
-        )
-
-    def _scopes(self) -> list[str] | None:
-        return list(self._authorization.scopes) if self._authorization.scopes else None
-
-    def _define_error_bodies(self, cors: apigateway.CorsOptions | None) -> None:
-        """Give what API Gateway answers itself the one shape that every error here has.
-
-        Never its own text: that of a wrong signature, for one, repeats the request's headers, tokens included.
-        """
-        for name, (type_, error) in _GATEWAY_ERRORS.items():
-            self.api.add_gateway_response(
-                name,
-                type=type_,
-                templates={"application/json": json.dumps({"error": error})},
-                response_headers=error_headers(cors),
-            )
+    def _integration(self, handler: lambda_.IFunction) -> apigateway.LambdaIntegration:
+        return apigateway.LambdaIntegration(handler, allow_test_invoke=False, timeout=self._timeout)
 
 
 def _check_timeouts(agent: lambda_.IFunction, raised_timeout: cdk.Duration | None) -> cdk.Duration:
@@ -380,16 +243,26 @@ def _check_timeout(handler: lambda_.IFunction, timeout: cdk.Duration) -> None:
         )
 
 
-def _name_routes(agent: lambda_.IFunction, chat_path: str) -> None:
-    """Tell a handler that is not ours where its routes are, in Agent Kernel's words."""
+def _own_handler(agent: lambda_.IFunction) -> AgentFunction | None:
+    """Find the agent's function if Lambda calls a handler of the user's in it."""
     function = function_behind(agent)
-    if not isinstance(function, AgentFunction) or not function.has_own_handler:
-        return
-    if function.chat_path not in {None, chat_path}:
+    return function if isinstance(function, AgentFunction) and function.has_own_handler else None
+
+
+def _check_chat_path(agent: lambda_.IFunction, chat_path: str) -> None:
+    function = _own_handler(agent)
+    if function and function.chat_path not in {None, chat_path}:
         raise ValueError(
             f"chat_path must be the same for all APIs of an agent with a handler of its own, got {chat_path!r} after "
             f"{function.chat_path!r}; make a second AgentFunction of the same entry, the asset is shared"
         )
+
+
+def _name_routes(agent: lambda_.IFunction, chat_path: str) -> None:
+    """Tell a handler that is not ours where its routes are, in Agent Kernel's words."""
+    function = _own_handler(agent)
+    if function is None:
+        return
     function.chat_path = chat_path
     for name, value in zip(("API_BASE_PATH", "API_VERSION", "AGENT_ENDPOINT"), chat_path.split("/")[1:], strict=True):
         function.add_environment(name, value)

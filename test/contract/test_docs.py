@@ -11,7 +11,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 
 import ak_constructs
-from ak_constructs import _function, _limits, agent_api, agent_function
+from ak_constructs import _function, _limits, _rest_api, agent_api, agent_function
 from scripts.api_md import API_MD, api_md
 from test.support import statements
 
@@ -25,7 +25,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "29": _limits.API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS,
         "10": _limits.API_GATEWAY_PAYLOAD_MIB,
         "30": RETENTION_DAYS,
-        "128": agent_api.HEALTH_MEMORY_MIB,
+        "128": _rest_api.HEALTH_MEMORY_MIB,
         "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "1": 1,
         "100": agent_api.DEFAULT_RATE_LIMIT,

@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ak_lambda.agent_runner import core
+from ak_lambda.agent_runner import core, fields, requests
 from test.lambda_assets.events import http_api, rest
 
 ID = "00000000-0000-4000-8000-000000000000"
 
 
-def read(event: dict[str, Any]) -> core.Request:
+def read(event: dict[str, Any]) -> requests.Request:
     """Read an HTTP event with a fixed id for what the caller leaves out."""
-    return core.http_request(event, lambda: ID)
+    return requests.http_request(event, lambda: ID)
 
 
-REQUEST = core.Request(prompt="hi", session_id="s", request_id="r", user_id=None, agent=None, extra={})
+REQUEST = requests.Request(prompt="hi", session_id="s", request_id="r", user_id=None, agent=None, extra={})
 
 
 def test_a_prompt_alone_is_enough() -> None:
     """Session and request get ids."""
-    expected = core.Request(prompt="hi", session_id=ID, request_id=ID, user_id=None, agent=None, extra={})
+    expected = requests.Request(prompt="hi", session_id=ID, request_id=ID, user_id=None, agent=None, extra={})
     assert read(rest({"prompt": "hi"})) == expected
 
 
@@ -39,7 +39,7 @@ def test_every_key_has_its_place_and_the_rest_is_extra() -> None:
         "images": [{"name": "x"}],
         "custom": {"a": 1},
     }
-    assert read(rest(body)) == core.Request(
+    assert read(rest(body)) == requests.Request(
         prompt="hi",
         session_id="a:b.c-d_1",
         request_id="r-1",
@@ -61,8 +61,8 @@ def test_agent_kernels_nested_form_means_the_same() -> None:
 def test_who_asks_is_said_outside_the_nested_body_only(outside: dict[str, Any]) -> None:
     """A backend may wrap what its own user wrote."""
     body = {**outside, "body": {"prompt": "hi", "user_id": "alice"}}
-    assert core.direct_request(body, lambda: ID).user_id is None
-    with pytest.raises(core.RefusedError, match=r"^user_id must be given: this API is told by its callers"):
+    assert requests.direct_request(body, lambda: ID).user_id is None
+    with pytest.raises(fields.RefusedError, match=r"^user_id must be given: this API is told by its callers"):
         read(rest(body, rule="iam-body", requestContext=IAM_USER))
 
 
@@ -133,7 +133,7 @@ def test_a_bad_body_is_400_and_the_message_names_the_field(body: object, message
     if message is None:
         assert read(rest(body)).extra == {"files": {}}
         return
-    with pytest.raises(core.RefusedError) as refused:
+    with pytest.raises(fields.RefusedError) as refused:
         read(rest(body))
     assert (refused.value.status, refused.value.message) == (400, message)
 
@@ -146,12 +146,12 @@ def test_a_bad_body_is_400_and_the_message_names_the_field(body: object, message
         ({"body": {"prompt": "hi"}}, 400, "body must be a string, got an object"),
         ({"body": "!", "isBase64Encoded": True}, 400, "body must be UTF-8 text"),
         ({"body": "/w==", "isBase64Encoded": True}, 400, "body must be UTF-8 text"),
-        ({"body": '"' + "x" * core.MAX_BODY_BYTES + '"'}, 413, "body must be at most 4,194,304 bytes as JSON"),
+        ({"body": '"' + "x" * requests.MAX_BODY_BYTES + '"'}, 413, "body must be at most 4,194,304 bytes as JSON"),
     ],
 )
 def test_a_bad_event_is_refused_with_its_status(changes: dict[str, Any], status: int, message: str) -> None:
     """Whatever the gateway let through."""
-    with pytest.raises(core.RefusedError) as refused:
+    with pytest.raises(fields.RefusedError) as refused:
         read(rest({"prompt": "hi", "request_id": "r-1"}, **changes))
     assert refused.value.status == status
     assert refused.value.message.startswith(message)
@@ -159,13 +159,13 @@ def test_a_bad_event_is_refused_with_its_status(changes: dict[str, Any], status:
 
 def test_the_limit_counts_the_events_json_and_not_the_characters() -> None:
     """A quote takes two bytes in the event: half the limit in quotes is as large as the limit in letters."""
-    quotes = json.dumps({"prompt": '"' * (core.MAX_BODY_BYTES // 4)})
-    with pytest.raises(core.RefusedError, match="body must be at most"):
+    quotes = json.dumps({"prompt": '"' * (requests.MAX_BODY_BYTES // 4)})
+    with pytest.raises(fields.RefusedError, match="body must be at most"):
         read(rest(quotes))
-    with pytest.raises(core.RefusedError, match="body must be at most"):
-        read(rest(json.dumps({"prompt": "字" * (core.MAX_BODY_BYTES // 2)}, ensure_ascii=False)))
-    letters = json.dumps({"prompt": "x" * (core.MAX_BODY_BYTES - 100)})
-    assert len(read(rest(letters)).prompt) == core.MAX_BODY_BYTES - 100
+    with pytest.raises(fields.RefusedError, match="body must be at most"):
+        read(rest(json.dumps({"prompt": "字" * (requests.MAX_BODY_BYTES // 2)}, ensure_ascii=False)))
+    letters = json.dumps({"prompt": "x" * (requests.MAX_BODY_BYTES - 100)})
+    assert len(read(rest(letters)).prompt) == requests.MAX_BODY_BYTES - 100
 
 
 IAM_ROLE = {"identity": {"user": "AROAEXAMPLE:session-1"}}
@@ -217,7 +217,7 @@ def test_the_user_id_comes_from_what_the_gateway_checked(
 )
 def test_nobody_gets_in_without_the_id_that_the_rule_needs(rule: str, context: dict[str, Any]) -> None:
     """There is no other id to fall back to."""
-    with pytest.raises(core.RefusedError) as refused:
+    with pytest.raises(fields.RefusedError) as refused:
         read(rest({"prompt": "hi", "user_id": "mallory"}, rule=rule, requestContext=context))
     assert (refused.value.status, refused.value.message) == (
         403,
@@ -228,13 +228,13 @@ def test_nobody_gets_in_without_the_id_that_the_rule_needs(rule: str, context: d
 @pytest.mark.parametrize("user_id", [None, "", 7, "../AROAOTHER/bob", "a/b", "..", "a\n", "a" * 129])
 def test_a_trusted_backend_must_name_a_well_formed_end_user(user_id: object) -> None:
     """Or all whom it forgets to name would be one, and a slash would leave its own name."""
-    with pytest.raises(core.RefusedError, match=r"^user_id must "):
+    with pytest.raises(fields.RefusedError, match=r"^user_id must "):
         read(rest({"prompt": "hi", "user_id": user_id}, rule="iam-body", requestContext=IAM_USER))
 
 
 def test_a_direct_invoke_speaks_for_its_user() -> None:
     """IAM decides who may invoke the function; those may say for whom."""
-    request = core.direct_request({"prompt": "hi", "user_id": "alice", "x": 1}, lambda: ID)
+    request = requests.direct_request({"prompt": "hi", "user_id": "alice", "x": 1}, lambda: ID)
     assert (request.user_id, request.extra) == ("alice", {"user_id": "alice", "x": 1})
 
 
@@ -243,8 +243,8 @@ def test_a_payload_nested_beyond_reason_is_refused() -> None:
     nested: list[Any] = []
     for _ in range(100_000):
         nested = [nested]
-    with pytest.raises(core.RefusedError, match=r"^body must be a JSON object, got one nested too deeply$"):
-        core.direct_request({"prompt": "hi", "x": nested}, lambda: ID)
+    with pytest.raises(fields.RefusedError, match=r"^body must be a JSON object, got one nested too deeply$"):
+        requests.direct_request({"prompt": "hi", "x": nested}, lambda: ID)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_payload_nested_beyond_reason_is_refused() -> None:
 )
 def test_events_are_told_apart_by_shape(event: dict[str, Any], kind: str) -> None:
     """No setting says which construct is in front."""
-    assert core.kind_of(event) == kind
+    assert requests.kind_of(event) == kind
 
 
 @pytest.mark.parametrize("smuggled", [rest({"prompt": "x"}), {"ak_constructs_ping": {}}])
@@ -269,14 +269,14 @@ def test_events_are_told_apart_by_shape(event: dict[str, Any], kind: str) -> Non
 )
 def test_an_event_cannot_be_a_request_and_an_apis_at_once(smuggled: dict[str, Any], own: dict[str, Any]) -> None:
     """A backend that passes on its user's JSON must not let that say who asks."""
-    with pytest.raises(core.RefusedError, match=r"^event must be a request or an API's event, got both$"):
-        core.kind_of({**smuggled, **own})
+    with pytest.raises(fields.RefusedError, match=r"^event must be a request or an API's event, got both$"):
+        requests.kind_of({**smuggled, **own})
 
 
 def test_an_event_that_is_no_object_is_refused() -> None:
     """A direct invoke may send anything."""
-    with pytest.raises(core.RefusedError, match=r"^event must be an object, got an array$"):
-        core.kind_of([])
+    with pytest.raises(fields.RefusedError, match=r"^event must be an object, got an array$"):
+        requests.kind_of([])
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_an_event_that_is_no_object_is_refused() -> None:
 )
 def test_a_ping_is_held_within_bounds(hold_ms: object, held: int) -> None:
     """Whatever it asks for."""
-    assert core.hold_ms_of({"ak_constructs_ping": {"hold_ms": hold_ms}}) == held
+    assert requests.hold_ms_of({"ak_constructs_ping": {"hold_ms": hold_ms}}) == held
 
 
 def test_text_is_answered_with_the_ids() -> None:
@@ -419,12 +419,12 @@ def test_whatever_a_caller_sends_is_a_request_or_refused(
     event = rest(None, rule=rule, body=body, isBase64Encoded=is_base64, headers=headers, requestContext=context)
     try:
         request = read(event)
-    except core.RefusedError as refused:
+    except fields.RefusedError as refused:
         assert refused.status in {400, 403, 413}  # noqa: PT017 - an except on purpose: both ends are right
         return
     assert request.prompt.strip()
-    assert core.SESSION_ID.fullmatch(request.session_id)
-    assert core.REQUEST_ID.fullmatch(request.request_id)
+    assert fields.SESSION_ID.fullmatch(request.session_id)
+    assert fields.REQUEST_ID.fullmatch(request.request_id)
     request.prompt.encode()
 
 
@@ -432,8 +432,8 @@ def test_whatever_a_caller_sends_is_a_request_or_refused(
 def test_whatever_a_direct_invoke_sends_is_a_request_or_refused(payload: dict[str, Any]) -> None:
     """The same for payloads that no gateway has seen."""
     try:
-        request = core.direct_request(payload, lambda: ID)
-    except core.RefusedError as refused:
+        request = requests.direct_request(payload, lambda: ID)
+    except fields.RefusedError as refused:
         assert refused.status == 400  # noqa: PT017 - an except on purpose: both ends are right
         return
     assert request.prompt.strip()

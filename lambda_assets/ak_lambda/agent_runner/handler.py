@@ -16,7 +16,8 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ak_lambda.agent_runner import core
+from ak_lambda.agent_runner import core, requests
+from ak_lambda.agent_runner.fields import RefusedError
 from ak_lambda.agent_runner.turn import Turn
 from ak_lambda.shared.cors import cors_headers
 
@@ -35,13 +36,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
     kind = ""
     started = time.perf_counter()
     try:
-        kind = core.kind_of(event)
+        kind = requests.kind_of(event)
         if kind == "ping":
-            time.sleep(core.hold_ms_of(event) / 1000)
+            time.sleep(requests.hold_ms_of(event) / 1000)
             return {"environment_id": _environment_id, "cold": _runs == 1}
-        read = core.http_request if kind == "http" else core.direct_request
+        read = requests.http_request if kind == "http" else requests.direct_request
         request = read(event, lambda: str(uuid.uuid4()))
-    except core.RefusedError as error:
+    except RefusedError as error:
         reply = core.refused(error)
         _log.info("refused", extra={"status": reply.status, "reason": error.message})
     else:
@@ -58,7 +59,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
     return core.http_response(reply, cors_headers(event)) if kind == "http" else core.direct_response(reply)
 
 
-def _run(request: core.Request, context: Any) -> core.Answer:  # noqa: ANN401
+def _run(request: requests.Request, context: Any) -> core.Answer:  # noqa: ANN401
     turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=_no_progress)
     try:
         # In a copy of the context: what one user's run sets in a ContextVar, the next user's must not read.

@@ -1,0 +1,54 @@
+"""What a request's fields may be, and how a caller learns that one is wrong."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+SESSION_ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_:.-]{1,96}")
+
+USER_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_:.@+=-]{1,128}")  # no slash: it ends the caller's own name
+
+
+class RefusedError(Exception):
+    """The caller is at fault: an HTTP status and a message for the caller."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Take a mapping as it is and anything else as an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def optional_string(payload: Mapping[str, Any], name: str) -> str | None:
+    """Give a text, or None where it is left out, null or empty."""
+    value = payload.get(name)
+    if value is not None and not isinstance(value, str):
+        raise RefusedError(400, f"{name} must be a string, got {json_type(value)}")
+    return value or None
+
+
+def optional_id(payload: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str | None:
+    """Give an id that matches as a whole, or None where it is left out."""
+    value = optional_string(payload, name)
+    if value is not None and not pattern.fullmatch(value):
+        raise RefusedError(400, f"{name} must match ^{pattern.pattern}$")
+    return value
+
+
+def json_type(value: object) -> str:
+    """Name a value's type in a caller's words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "an object"

@@ -1,0 +1,170 @@
+"""What an event asks of the agent."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ak_lambda.agent_runner.fields import (
+    REQUEST_ID,
+    SESSION_ID,
+    USER_ID,
+    RefusedError,
+    json_type,
+    mapping,
+    optional_id,
+    optional_string,
+)
+from ak_lambda.agent_runner.identity import caller
+
+MAX_BODY_BYTES = 4 * 1024 * 1024  # of the event's JSON: room below Lambda's 6 MB for headers and escapes
+
+MAX_HOLD_MS = 5000
+
+_OWN_KEYS = frozenset({"prompt", "session_id", "request_id", "agent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to the agent."""
+
+    prompt: str
+    session_id: str
+    request_id: str
+    user_id: str | None
+    agent: str | None
+    extra: Mapping[str, Any]
+
+
+def kind_of(event: object) -> str:
+    """Tell events apart by their shape: `ping`, `http` (REST or HTTP API proxy) or `direct`."""
+    if not isinstance(event, Mapping):
+        raise RefusedError(400, f"event must be an object, got {json_type(event)}")
+    kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
+    found = [kind for key, kind in kinds.items() if isinstance(event.get(key), Mapping)]
+    # A backend may pass on what its own user wrote: that must not turn into an API's event, which says who asks.
+    if found and (len(found) > 1 or not event.keys().isdisjoint({"prompt", "user_id"})):
+        raise RefusedError(400, "event must be a request or an API's event, got both")
+    return found[0] if found else "direct"
+
+
+def hold_ms_of(event: Mapping[str, Any]) -> int:
+    """How long a keep-warm ping wants its environment held, kept within 0 to 5,000 ms."""
+    hold_ms = event["ak_constructs_ping"].get("hold_ms")
+    if not isinstance(hold_ms, int | float) or hold_ms != hold_ms:  # noqa: PLR0124 - not a number
+        return 0
+    return int(min(max(hold_ms, 0), MAX_HOLD_MS))
+
+
+def http_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
+    """Read a request from a REST API event (payload 1.0) or an HTTP API event (2.0)."""
+    headers = {str(name).lower(): value for name, value in mapping(event.get("headers")).items()}
+    payload = _flat(_json_object(_text(event)))
+    return _request(
+        payload,
+        user_id=caller(event, payload),
+        idempotency_key=headers.get("idempotency-key"),
+        new_id=new_id,
+    )
+
+
+def direct_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
+    """Read a request from a direct invoke, whose caller IAM trusts to speak for its users."""
+    payload = _flat(event)
+    user_id = optional_id(payload, "user_id", USER_ID)
+    return _request(payload, user_id=user_id, idempotency_key=None, new_id=new_id)
+
+
+def _text(event: Mapping[str, Any]) -> str:
+    body = event.get("body")
+    if body is None:
+        raise RefusedError(400, "body must be a JSON object, got nothing")
+    if not isinstance(body, str):
+        raise RefusedError(400, f"body must be a string, got {json_type(body)}")
+    if len(body) * 6 > MAX_BODY_BYTES and len(json.dumps(body, ensure_ascii=False).encode()) > MAX_BODY_BYTES:
+        raise RefusedError(413, f"body must be at most {MAX_BODY_BYTES:,} bytes as JSON in the event")
+    if not event.get("isBase64Encoded"):
+        return body
+    import base64  # noqa: PLC0415 - most bodies are text
+
+    try:
+        return base64.b64decode(body, validate=True).decode("utf-8")
+    except ValueError as error:
+        raise RefusedError(400, "body must be UTF-8 text") from error
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text, parse_constant=_not_json, parse_float=_finite)
+    except RecursionError as error:
+        raise RefusedError(400, "body must be a JSON object, got one nested too deeply") from error
+    except ValueError as error:
+        raise RefusedError(400, "body must be a JSON object, got something that is not JSON") from error
+    if not isinstance(body, dict):
+        raise RefusedError(400, f"body must be a JSON object, got {json_type(body)}")
+    return body
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(number)  # 1e999 could not be written as JSON again
+    return float(number)
+
+
+def _flat(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Accept Agent Kernel's nested form too: {"request_id", "user_id", "body": {...}}.
+
+    Who asks is said outside only: a backend may wrap what its own user wrote.
+    """
+    inner = payload.get("body")
+    if "prompt" in payload or not isinstance(inner, Mapping):
+        return dict(payload)
+    outer = {key: value for key, value in payload.items() if key != "body" and value is not None}
+    return {**{key: value for key, value in inner.items() if key != "user_id"}, **outer}
+
+
+def _request(
+    payload: Mapping[str, Any],
+    *,
+    user_id: str | None,
+    idempotency_key: object,
+    new_id: Callable[[], str],
+) -> Request:
+    _check_text(payload)
+    prompt = payload.get("prompt")
+    if not isinstance(prompt, str):
+        raise RefusedError(400, f"prompt must be a string, got {json_type(prompt)}")
+    if not prompt.strip():
+        raise RefusedError(400, "prompt must not be empty")
+    for name in ("images", "files"):
+        if not isinstance(payload.get(name) or [], list):
+            raise RefusedError(400, f"{name} must be an array, got {json_type(payload[name])}")
+    request_id = optional_id(payload, "request_id", REQUEST_ID)
+    if idempotency_key is not None:
+        key = optional_id({"Idempotency-Key": idempotency_key}, "Idempotency-Key", REQUEST_ID)
+        if request_id not in {None, key}:
+            raise RefusedError(400, "request_id and the Idempotency-Key header must be the same when both are given")
+        request_id = key
+    return Request(
+        prompt=prompt,
+        session_id=optional_id(payload, "session_id", SESSION_ID) or new_id(),
+        request_id=request_id or new_id(),
+        user_id=user_id,
+        agent=optional_string(payload, "agent"),
+        extra={key: value for key, value in payload.items() if key not in _OWN_KEYS},
+    )
+
+
+def _check_text(payload: Mapping[str, Any]) -> None:
+    """Refuse half of a surrogate pair, which JSON can escape: it is no character and no service takes it."""
+    try:
+        json.dumps(payload, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError(400, "body must be valid Unicode, got half of a surrogate pair") from error
+    except RecursionError as error:
+        raise RefusedError(400, "body must be a JSON object, got one nested too deeply") from error
