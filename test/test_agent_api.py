@@ -61,6 +61,7 @@ def test_unknown_routes_are_answered_with_404_and_an_error(stack: cdk.Stack, age
     for path in ("/", "/{proxy+}"):
         integration = methods(stack)["ANY", path]["Integration"]
         assert integration["Type"] == "MOCK"
+        assert integration["PassthroughBehavior"] == "NEVER", "a mock fails on a body that it has no template for"
         assert integration["RequestTemplates"] == {"application/json": '{"statusCode": 404}'}
         (response,) = integration["IntegrationResponses"]
         assert response["StatusCode"] == "404"
@@ -127,7 +128,14 @@ def test_the_stage_is_traced_and_throttled_and_health_on_its_own(stack: cdk.Stac
         {
             "TracingEnabled": True,
             "MethodSettings": [
-                Match.object_like({"ResourcePath": "/*", "ThrottlingRateLimit": 7, "ThrottlingBurstLimit": 9}),
+                {
+                    "ResourcePath": "/*",
+                    "HttpMethod": "*",
+                    "ThrottlingRateLimit": 7,
+                    "ThrottlingBurstLimit": 9,
+                    "MetricsEnabled": True,
+                    "DataTraceEnabled": False,
+                },
                 Match.object_like({"ResourcePath": "/~1health", "ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}),
             ],
         },
@@ -398,6 +406,18 @@ def test_the_health_functions_role_may_write_its_own_logs_and_traces(stack: cdk.
     AgentApi(stack, "Api", agent=agent)
     logs = {"Fn::GetAtt": ["ApiHealthLogsBA320D76", "Arn"]}
     assert statements(stack, "ApiHealthRole") == [(("logs:CreateLogStream", "logs:PutLogEvents"), logs), XRAY]
+
+
+def test_the_api_is_regional_and_its_functions_log_json(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """An edge API could not wait longer than 29 s, whatever the quota."""
+    AgentApi(stack, "Api", agent=agent)
+    template = Template.from_stack(stack)
+    template.has_resource_properties(
+        "AWS::ApiGateway::RestApi", {"EndpointConfiguration": {"Types": ["REGIONAL"]}, "Name": "Stack Api"}
+    )
+    functions = template.find_resources("AWS::Lambda::Function").values()
+    assert [each["Properties"]["LoggingConfig"]["LogFormat"] for each in functions] == ["JSON", "JSON"]
+    assert [each["Properties"]["TracingConfig"]["Mode"] for each in functions] == ["Active", "Active"]
 
 
 def test_defines_no_output_and_no_account_wide_role(stack: cdk.Stack, agent: AgentFunction) -> None:

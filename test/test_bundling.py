@@ -142,6 +142,20 @@ def test_dependencies_are_installed_for_the_functions_platform(
     assert "colorama" not in {path.name for path in asset.iterdir()}
 
 
+@pytest.mark.parametrize(
+    ("machine", "python", "tag"),
+    [
+        ("aarch64", "3.13", "aarch64-manylinux_2_28"),
+        ("x86_64", "3.12", "x86_64-manylinux_2_28"),
+        ("x86_64", "3.11", "x86_64-manylinux2014"),
+        ("aarch64", "3.9", "aarch64-manylinux2014"),
+    ],
+)
+def test_older_runtimes_have_an_older_c_library(machine: str, python: str, tag: str) -> None:
+    """Up to Python 3.11 Lambda runs on Amazon Linux 2."""
+    assert _dependencies.Platform(machine=machine, python=python).tag == tag
+
+
 def test_what_is_installed_for_this_host_runs_on_it(pinned: Path, tmp_path: Path) -> None:
     """The package alone, without anything else to import from."""
     host = lambda_.Architecture.ARM_64 if os.uname().machine in {"arm64", "aarch64"} else lambda_.Architecture.X86_64
@@ -162,6 +176,7 @@ def test_nothing_of_the_installer_or_the_machine_is_packaged(pinned: Path, tmp_p
     """Metadata stays, for importlib.metadata; what differs between machines goes."""
     asset = packaged(pinned, tmp_path / "out")
     found = names(asset)
+    assert {(asset / name).stat().st_nlink for name in found} == {1}, "an edit would change uv's cache"
     assert [name for name in found if name.endswith("dist-info/METADATA")]
     for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"):
         assert not [path for path in found if path.endswith(f".dist-info/{name}")], name
@@ -319,8 +334,10 @@ def test_fails_when_what_a_package_needs_is_not_pinned(entry: Path, tmp_path: Pa
 def test_fails_when_there_is_no_wheel_for_the_platform(entry: Path, tmp_path: Path) -> None:
     """With the package, the rule and the ways out."""
     write(entry, "sgmllib3k==1.0.0")
-    with pytest.raises(ValueError, match=r"(?s)cannot be installed for aarch64.*PythonLayerVersion.*sgmllib3k==1.0.0"):
+    message = r"(?s)cannot be installed for aarch64.*PythonLayerVersion.*sgmllib3k==1.0.0"
+    with pytest.raises(ValueError, match=message) as failed:
         packaged(entry, tmp_path / "out")
+    assert not [each for each in failed.traceback if "_kernel" in str(each.path)], "a page of CDK's own frames"
 
 
 def test_fails_when_a_hash_is_another(entry: Path, tmp_path: Path) -> None:

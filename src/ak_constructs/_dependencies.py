@@ -78,7 +78,7 @@ def install(pins: Path, target: Path, platform: Platform) -> None:
         (work / "left-out.txt").write_text("\n".join(sorted(left_out)), encoding="utf-8")
         command = ["pip", "install", "--quiet", "--target", str(target), "--python", sys.executable]
         command += ["--python-platform", platform.tag, "--python-version", platform.python]
-        command += ["--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "copy"]
+        command += ["--only-binary", ":all:", "--link-mode", "copy"]
         command += ["--requirements", str(work / "requirements.txt"), "--excludes", str(work / "left-out.txt")]
         _uv(command, f"{pins} cannot be installed for {platform.tag}, Python {platform.python}", _ways_out(pins))
     finally:

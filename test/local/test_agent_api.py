@@ -144,6 +144,21 @@ def test_the_function_can_be_invoked_directly(aws: Emulator, outputs: dict[str, 
     assert (answer["user_id"], answer["request_id"]) == ("alice", "direct-1")
 
 
+def test_a_users_own_http_api_may_stand_in_front(aws: Emulator, outputs: dict[str, str]) -> None:
+    """In the other payload format; nobody vouches for a user then."""
+    response = httpx.post(aws.reachable(outputs["HttpUrl"]), json={"prompt": "hi", "user_id": "mallory"})
+    assert (response.status_code, response.json()["result"], response.json()["user_id"]) == (200, "You said hi", None)
+
+
+def test_a_ping_meets_an_environment_and_no_agent(aws: Emulator, outputs: dict[str, str]) -> None:
+    """The second meets a warm one."""
+    functions = client("lambda", aws)
+    ping = json.dumps({"ak_constructs_ping": {"hold_ms": 10}}).encode()
+    answers = [json.load(functions.invoke(FunctionName=outputs["Function"], Payload=ping)["Payload"]) for _ in range(2)]
+    assert all(set(answer) == {"environment_id", "cold"} for answer in answers)
+    assert answers[1]["cold"] is False
+
+
 def test_a_thousand_requests_get_a_thousand_right_answers(aws: Emulator, outputs: dict[str, str]) -> None:
     """At concurrency 20, each prompt unique and its answer a function of it, each request in the log once."""
     prompts = [f"prompt {number} {'x' * (number % 50)}" for number in range(1000)]
