@@ -91,8 +91,10 @@ def test_the_agent_may_be_named_in_any_way_python_defines_names(
     """Functions, classes, imports and assignments are all found."""
     (entry / path).parent.mkdir(exist_ok=True)
     (entry / path).write_text(source, encoding="utf-8")
-    function = AgentFunction(stack, "Agent", entry=str(entry), agent=agent)
-    assert isinstance(function, lambda_.Function)
+    AgentFunction(stack, "Agent", entry=str(entry), agent=agent)
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::Lambda::Function", {"Environment": {"Variables": {"AK_CONSTRUCTS_AGENT": agent}}}
+    )
 
 
 def test_fails_when_entry_is_not_a_folder(stack: cdk.Stack) -> None:
@@ -108,10 +110,11 @@ def test_fails_when_entry_would_hide_our_code(stack: cdk.Stack, entry: Path) -> 
         AgentFunction(stack, "Agent", entry=str(entry))
 
 
-def test_fails_when_the_agent_is_not_module_and_callable(stack: cdk.Stack, entry: Path) -> None:
-    """A path is not a module."""
-    with pytest.raises(ValueError, match=r"^agent must be module:callable, such as .*, got 'agent.py'$"):
-        AgentFunction(stack, "Agent", entry=str(entry), agent="agent.py")
+@pytest.mark.parametrize("agent", ["agent.py", "agent:", "a b:respond", "agent:respond()", "../agent:respond"])
+def test_fails_when_the_agent_is_not_module_and_callable(stack: cdk.Stack, entry: Path, agent: str) -> None:
+    """A path is not a module, and a call no name."""
+    with pytest.raises(ValueError, match=r"^agent must be module:callable, such as .*, got '.*'$"):
+        AgentFunction(stack, "Agent", entry=str(entry), agent=agent)
 
 
 def test_fails_when_the_agents_module_is_missing(stack: cdk.Stack, entry: Path) -> None:
@@ -137,10 +140,11 @@ def test_fails_when_the_callable_is_missing(stack: cdk.Stack, entry: Path) -> No
         AgentFunction(stack, "Agent", entry=str(entry), agent="agent:reply")
 
 
-def test_fails_when_a_variable_takes_one_of_our_names(stack: cdk.Stack, entry: Path) -> None:
-    """The variables that the runner reads are ours."""
-    with pytest.raises(ValueError, match=r"^environment must not set .* got 'AK_CONSTRUCTS_AGENT'; rename it$"):
-        AgentFunction(stack, "Agent", entry=str(entry), environment={"AK_CONSTRUCTS_AGENT": "x"})
+@pytest.mark.parametrize("name", ["AK_CONSTRUCTS_AGENT", "AK_CONSTRUCTS_OF_TOMORROW"])
+def test_fails_when_a_variable_takes_one_of_our_names(stack: cdk.Stack, entry: Path, name: str) -> None:
+    """The variables that the runner reads, now or in a later release, are ours."""
+    with pytest.raises(ValueError, match=rf"^environment must not set .* got '{name}'; rename it$"):
+        AgentFunction(stack, "Agent", entry=str(entry), environment={name: "x"})
 
 
 def test_fails_when_neither_or_both_of_entry_and_code_are_given(stack: cdk.Stack, entry: Path) -> None:

@@ -12,7 +12,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_lambda as lambda_
 
-from ak_constructs import AgentFunction, _dependencies
+from ak_constructs import AgentFunction, _bundling, _dependencies
+from ak_constructs._assets import lambda_assets, own_code
 from test.pythons import require_python, this_version
 
 
@@ -46,6 +47,8 @@ def test_the_users_files_and_the_runner_lie_side_by_side(entry: Path, tmp_path: 
     [
         ".env",
         ".git/config",
+        "prompts/.env",
+        "__pycache__/notes.txt",
         ".venv/lib/x.py",
         "__pycache__/agent.cpython-313.pyc",
         "old.pyc",
@@ -83,6 +86,36 @@ def test_another_content_or_another_name_changes_the_hash(
     before = packaged(entry, tmp_path / "a").name
     (entry / path).write_bytes(content)
     assert packaged(entry, tmp_path / "b").name != before
+
+
+def test_a_renamed_file_changes_the_hash(entry: Path, tmp_path: Path) -> None:
+    """With the same content."""
+    (entry / "one.txt").write_text("x", encoding="utf-8")
+    before = packaged(entry, tmp_path / "a").name
+    (entry / "one.txt").rename(entry / "two.txt")
+    assert packaged(entry, tmp_path / "b").name != before
+
+
+def test_another_runner_changes_the_hash(entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade of this library must deploy its runner."""
+    before = packaged(entry, tmp_path / "a").name
+    upgraded = tmp_path / "upgraded"
+    shutil.copytree(lambda_assets(), upgraded)
+    (upgraded / "ak_lambda" / "__init__.py").write_text("# upgraded\n", encoding="utf-8")
+    monkeypatch.setattr(_bundling, "lambda_assets", lambda: upgraded)
+    assert packaged(entry, tmp_path / "b").name != before
+
+
+def test_the_zip_of_our_own_functions_holds_their_code_and_nothing_else(tmp_path: Path) -> None:
+    """No bytecode and no prose."""
+    app = cdk.App(outdir=str(tmp_path / "out"), analytics_reporting=False)
+    code = own_code()
+    lambda_.Function(cdk.Stack(app, "S"), "F", code=code, handler="x.y", runtime=lambda_.Runtime.PYTHON_3_13)
+    app.synth()
+    (asset,) = (tmp_path / "out").glob("asset.*")
+    found = names(asset)
+    assert "ak_lambda/health/handler.py" in found
+    assert all(name.startswith("ak_lambda/") and name.endswith(".py") for name in found)
 
 
 def test_binary_files_are_hashed_as_they_are(entry: Path, tmp_path: Path) -> None:

@@ -49,7 +49,6 @@ def define_function(
     handler: str,
     memory_size: int,
     timeout: cdk.Duration,
-    environment: dict[str, str] | None = None,
 ) -> lambda_.Function:
     """Define one of this library's own functions, with its log group and role beside it."""
     log_group = define_log_group(scope, f"{id}Logs")
@@ -62,7 +61,6 @@ def define_function(
         architecture=ARCHITECTURE,
         memory_size=memory_size,
         timeout=timeout,
-        environment=environment,
         role=define_role(scope, f"{id}Role", log_group=log_group),
         log_group=log_group,
         logging_format=lambda_.LoggingFormat.JSON,

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.retries.standard import ThrottledRetryableChecker
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,9 @@ def test_null_means_left_out() -> None:
     """Agent Kernel drops null fields; so do we where a field is ours."""
     request = read(rest({"prompt": "hi", "session_id": None, "request_id": None, "agent": None, "images": None}))
     assert (request.session_id, request.request_id, request.agent) == (ID, ID, None)
+    assert read(rest({"prompt": "hi", "session_id": "", "agent": ""})).session_id == ID
+    nested = {"session_id": None, "body": {"prompt": "hi", "session_id": "s-1"}}
+    assert read(rest(nested)).session_id == "s-1"
 
 
 @pytest.mark.parametrize("header", ["Idempotency-Key", "idempotency-key"])
@@ -325,6 +329,8 @@ def failed(error: str) -> tuple[int, dict[str, str]]:
         ({"result": float("nan")}, "the agent's answer cannot be written as JSON"),
         ({"result": object()}, "the agent's answer cannot be written as JSON"),
         ({"error": "x" * core.MAX_ANSWER_BYTES}, "the agent's answer is too large: at most 6,225,920 bytes"),
+        # A quote takes four bytes in Lambda's response: escaped in the body, and the body escaped in the envelope.
+        ('"' * (core.MAX_ANSWER_BYTES // 3), "the agent's answer is too large: at most 6,225,920 bytes"),
         ("x" * core.MAX_ANSWER_BYTES, "the agent's answer is too large: at most 6,225,920 bytes"),
     ],
 )
@@ -342,11 +348,16 @@ class ClientError(Exception):
         self.response = {"Error": {"Code": code}} if code != "odd" else {"Error": "odd"}
 
 
-def test_a_throttled_agent_is_503_and_says_when_to_try_again() -> None:
-    """The caller may try again; nothing is broken."""
-    answer = core.failure(ClientError("ThrottlingException"), "r")
+THROTTLES = ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined] # no stub has it
+
+
+@pytest.mark.parametrize("code", [*THROTTLES, "ModelNotReadyException"])
+def test_a_throttled_agent_is_503_and_says_when_to_try_again(code: str) -> None:
+    """The caller may try again; nothing is broken. botocore's own list says what throttling is called."""
+    answer = core.failure(ClientError(code), "r")
     assert (answer.status, answer.headers) == (503, {"Retry-After": "5"})
-    assert answer.body["error"] == "a service that the agent uses is busy; try again later"
+    busy = "a service that the agent uses is busy; try again later"
+    assert answer.body == {"error": busy, "request_id": "r"}
 
 
 class HostileError(Exception):

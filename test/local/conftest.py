@@ -1,5 +1,6 @@
 """One emulator for all tests that need one."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def aws(work: Path) -> Iterator[Emulator]:
     """Run an emulator with a bootstrapped account."""
+    os.environ["NOT_FOR_HANDLERS"] = "1"
     install_cdk()
     prepare()
     with emulator(work / "emulator.log") as running:

@@ -51,6 +51,7 @@ def test_the_agent_sees_who_signed(aws: Emulator, outputs: dict[str, str]) -> No
     assert answer["session_id"] == "s"
     assert answer["user_id"] == "000000000000"
     assert answer["extra"] == {"user_id": "mallory"}
+    assert answer["leaked"] is None, "a person's environment must not reach the functions"
 
 
 def test_an_unsigned_call_does_not_reach_the_agent(aws: Emulator, outputs: dict[str, str]) -> None:

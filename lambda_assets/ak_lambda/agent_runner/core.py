@@ -11,17 +11,24 @@ from ak_lambda.agent_runner.requests import Request
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # of the response's JSON: Lambda's 6 MB less the envelope
 
+# botocore's own list, and a model that is still starting.
 _THROTTLES = frozenset(
     {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
         "LimitExceededException",
         "ModelNotReadyException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionInProgressException",
     }
 )
 

@@ -87,7 +87,7 @@ def _complete(turn: Turn) -> object:
     if hasattr(result, "__anext__"):
         return _wait(_joined(result))
     if hasattr(result, "__next__"):
-        return "".join(_piece(piece) for piece in result)
+        return "".join(result)
     return result
 
 
@@ -100,13 +100,7 @@ async def _awaited(result: Any) -> Any:  # noqa: ANN401
 
 
 async def _joined(pieces: Any) -> str:  # noqa: ANN401
-    return "".join([_piece(piece) async for piece in pieces])
-
-
-def _piece(piece: object) -> str:
-    if not isinstance(piece, str):
-        raise TypeError(f"the agent yielded {type(piece).__name__}, expected str")
-    return piece
+    return "".join([piece async for piece in pieces])
 
 
 def _no_progress(_text: str) -> None:

@@ -1,5 +1,7 @@
 """An agent that says what it was given."""
 
+import os
+
 from botocore.exceptions import ClientError
 
 
@@ -14,4 +16,5 @@ def respond(turn):
         "request_id": turn.request_id,
         "user_id": turn.user_id,
         "extra": dict(turn.extra),
+        "leaked": os.environ.get("NOT_FOR_HANDLERS"),
     }
