@@ -14,6 +14,7 @@ GATEWAY_RESPONSES = {
     "BadRequestBody": apigateway.ResponseType.BAD_REQUEST_BODY,
     "ClientError": apigateway.ResponseType.DEFAULT_4_XX,
     "IntegrationTimeout": apigateway.ResponseType.INTEGRATION_TIMEOUT,
+    "NoSuchRoute": apigateway.ResponseType.UNSUPPORTED_MEDIA_TYPE,
     "MissingToken": apigateway.ResponseType.MISSING_AUTHENTICATION_TOKEN,
     "ServerError": apigateway.ResponseType.DEFAULT_5_XX,
     "Throttled": apigateway.ResponseType.THROTTLED,

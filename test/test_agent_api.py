@@ -99,7 +99,10 @@ def test_what_the_gateway_answers_itself_has_our_shape_and_our_words(stack: cdk.
         "REQUEST_TOO_LARGE": {"error": "body is too large"},
         "THROTTLED": {"error": "too many requests; try again later"},
         "UNAUTHORIZED": {"error": "not allowed: no credentials, or wrong ones"},
+        "UNSUPPORTED_MEDIA_TYPE": {"error": "no such route"},
     }
+    statuses = {each["Properties"]["ResponseType"]: each["Properties"].get("StatusCode") for each in responses}
+    assert {name: status for name, status in statuses.items() if status} == {"UNSUPPORTED_MEDIA_TYPE": "404"}
 
 
 def test_the_access_log_has_no_query_strings_and_no_bodies(stack: cdk.Stack, agent: AgentFunction) -> None:
@@ -115,7 +118,16 @@ def test_the_access_log_has_no_query_strings_and_no_bodies(stack: cdk.Stack, age
             }
         },
     )
-    assert "$context.requestId" in text.as_string()
+    assert set(json.loads(text.as_string()).values()) >= {
+        "$context.requestId",
+        "$context.extendedRequestId",
+        "$context.identity.sourceIp",
+        "$context.identity.user",
+        "$context.status",
+        "$context.responseLatency",
+        "$context.error.responseType",
+    }
+    assert "error.message" not in text.as_string()
     for secret in ("querystring", "$context.path", "header", "body", "$input", "claims", 'identity.apiKey"', "token"):
         assert secret not in text.as_string()
 
@@ -406,6 +418,37 @@ def test_the_health_functions_role_may_write_its_own_logs_and_traces(stack: cdk.
     AgentApi(stack, "Api", agent=agent)
     logs = {"Fn::GetAtt": ["ApiHealthLogsBA320D76", "Arn"]}
     assert statements(stack, "ApiHealthRole") == [(("logs:CreateLogStream", "logs:PutLogEvents"), logs), XRAY]
+
+
+def test_by_default_each_route_takes_a_hundred_requests_a_second(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """And twice as many at once."""
+    AgentApi(stack, "Api", agent=agent)
+    settings = Capture()
+    Template.from_stack(stack).has_resource_properties("AWS::ApiGateway::Stage", {"MethodSettings": settings})
+    everywhere = settings.as_array()[0]
+    assert (everywhere["ThrottlingRateLimit"], everywhere["ThrottlingBurstLimit"]) == (100, 200)
+
+
+def test_health_is_a_small_function_of_ours_on_the_same_platform(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """Lambda alone may take its role, which has no managed policy."""
+    AgentApi(stack, "Api", agent=agent)
+    template = Template.from_stack(stack)
+    template.has_resource_properties(
+        "AWS::Lambda::Function",
+        {
+            "Handler": "ak_lambda.health.handler.handler",
+            "Architectures": ["arm64"],
+            "Runtime": "python3.13",
+            "MemorySize": 128,
+            "Timeout": 3,
+        },
+    )
+    for role in template.find_resources("AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role["Properties"]
+        (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"]) == ("Allow", {"Service": "lambda.amazonaws.com"})
+    for group in template.find_resources("AWS::Logs::LogGroup").values():
+        assert (group["Properties"], group["DeletionPolicy"]) == ({"RetentionInDays": 30}, "Retain")
 
 
 def test_the_api_is_regional_and_its_functions_log_json(stack: cdk.Stack, agent: AgentFunction) -> None:

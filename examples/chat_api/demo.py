@@ -108,6 +108,7 @@ if __name__ == "__main__":
     parser.add_argument("prompt", nargs="*", help="what to ask; without it, a conversation")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started this may have it ignored
     try:
         sys.exit(main(" ".join(arguments.prompt).strip()))
     except KeyboardInterrupt:

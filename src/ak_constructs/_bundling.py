@@ -59,7 +59,7 @@ class AgentPackage:
         for name, source in self._files.items():
             target = package / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            shutil.copy(source, target)  # with its mode: a program stays one
         check_size(package)
 
 

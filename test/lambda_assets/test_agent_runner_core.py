@@ -76,7 +76,7 @@ def test_null_means_left_out() -> None:
     """Agent Kernel drops null fields; so do we where a field is ours."""
     request = read(rest({"prompt": "hi", "session_id": None, "request_id": None, "agent": None, "images": None}))
     assert (request.session_id, request.request_id, request.agent) == (ID, ID, None)
-    assert read(rest({"prompt": "hi", "session_id": "", "agent": ""})).session_id == ID
+    assert read(rest({"prompt": "hi", "agent": ""})).agent is None
     nested = {"session_id": None, "body": {"prompt": "hi", "session_id": "s-1"}}
     assert read(rest(nested)).session_id == "s-1"
 
@@ -128,15 +128,14 @@ def test_an_http_api_event_is_read_too() -> None:
         ({"prompt": "hi", "request_id": "a" * 97}, "request_id must match ^[A-Za-z0-9_:.-]{1,96}$"),
         ({"prompt": "hi", "agent": []}, "agent must be a string, got an array"),
         ({"prompt": "hi", "images": "x"}, "images must be an array, got a string"),
-        ({"prompt": "hi", "files": {}}, None),
+        ({"prompt": "hi", "files": {}}, "files must be an array, got an object"),
+        ({"prompt": "hi", "images": 0}, "images must be an array, got a number"),
+        ({"prompt": "hi", "session_id": ""}, "session_id must match ^[A-Za-z0-9_:.-]{1,128}$"),
         ({"prompt": "hi", "files": {"a": 1}}, "files must be an array, got an object"),
     ],
 )
-def test_a_bad_body_is_400_and_the_message_names_the_field(body: object, message: str | None) -> None:
-    """The caller can mend it; an empty value where an array belongs is harmless."""
-    if message is None:
-        assert read(rest(body)).extra == {"files": {}}
-        return
+def test_a_bad_body_is_400_and_the_message_names_the_field(body: object, message: str) -> None:
+    """The caller can mend it."""
     with pytest.raises(fields.RefusedError) as refused:
         read(rest(body))
     assert (refused.value.status, refused.value.message) == (400, message)
@@ -145,6 +144,7 @@ def test_a_bad_body_is_400_and_the_message_names_the_field(body: object, message
 @pytest.mark.parametrize(
     ("changes", "status", "message"),
     [
+        ({"headers": {"Idempotency-Key": ""}}, 400, "Idempotency-Key must match ^[A-Za-z0-9_:.-]{1,96}$"),
         ({"headers": {"Idempotency-Key": "a b"}}, 400, "Idempotency-Key must match ^[A-Za-z0-9_:.-]{1,96}$"),
         ({"headers": {"Idempotency-Key": "other"}}, 400, "request_id and the Idempotency-Key header must be the same"),
         ({"body": {"prompt": "hi"}}, 400, "body must be a string, got an object"),
@@ -277,6 +277,12 @@ def test_an_event_cannot_be_a_request_and_an_apis_at_once(smuggled: dict[str, An
         requests.kind_of({**smuggled, **own})
 
 
+def test_a_queues_event_is_an_error_and_not_an_answer() -> None:
+    """An answer would delete its messages."""
+    with pytest.raises(TypeError, match=r"^events of queues and streams are not answered here$"):
+        requests.kind_of({"Records": [{"body": "{}"}]})
+
+
 def test_an_event_that_is_no_object_is_refused() -> None:
     """A direct invoke may send anything."""
     with pytest.raises(fields.RefusedError, match=r"^event must be an object, got an array$"):
@@ -338,6 +344,7 @@ def test_what_cannot_be_an_answer_is_a_failure_of_the_agent(result: object, erro
     """Said in the caller's words, not in a stack trace."""
     answer = core.answer(result, REQUEST)
     assert (answer.status, answer.body) == failed(error)
+    assert answer.reason == ("the agent returned an error" if error == "no such order" else error)
 
 
 class ClientError(Exception):
@@ -351,7 +358,7 @@ class ClientError(Exception):
 THROTTLES = ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined] # no stub has it
 
 
-@pytest.mark.parametrize("code", [*THROTTLES, "ModelNotReadyException"])
+@pytest.mark.parametrize("code", [*THROTTLES, "ModelNotReadyException", "throttlingException"])
 def test_a_throttled_agent_is_503_and_says_when_to_try_again(code: str) -> None:
     """The caller may try again; nothing is broken. botocore's own list says what throttling is called."""
     answer = core.failure(ClientError(code), "r")
@@ -371,7 +378,14 @@ class HostileError(Exception):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("a secret"), ClientError("AccessDenied"), ClientError("odd"), ClientError(["list"]), HostileError()],
+    [
+        ValueError("a secret"),
+        OSError(2, "a secret"),
+        ClientError("AccessDenied"),
+        ClientError("odd"),
+        ClientError(["list"]),
+        HostileError(),
+    ],
 )
 def test_an_error_of_the_agent_is_502_without_its_message(error: Exception) -> None:
     """It may quote the prompt."""

@@ -69,7 +69,7 @@ def test_every_form_of_agent_answers(run: Run, source: str) -> None:
         assert result(run(source, rest({"prompt": prompt}))) == f"You said {prompt}"
 
 
-def test_the_turn_has_what_the_agent_needs(run: Run) -> None:
+def test_the_turn_has_what_the_agent_needs(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """One test for the whole contract."""
     source = """
 def respond(turn):
@@ -81,6 +81,7 @@ def respond(turn):
     context = {"identity": {"user": "AIDAEXAMPLE"}}
     response = run(source, rest(body, rule="iam", requestContext=context))
     assert result(response) == ["hi", "s", "r", "AIDAEXAMPLE", "a", {"x": 1}, [], 28_000]
+    assert capsys.readouterr() == ("", ""), "what an agent tells its user is not for the log"
 
 
 def test_all_runs_of_an_environment_share_one_event_loop(run: Run) -> None:
@@ -137,6 +138,11 @@ def test_a_ping_touches_nothing_but_the_environment(run: Run, monkeypatch: pytes
     assert slept == [0.075, 0]
 
 
+def test_a_ping_does_not_even_import_the_agent(run: Run) -> None:
+    """A warm environment is one that has tried; a ping says nothing about the agent."""
+    assert "environment_id" in run("raise RuntimeError", {"ak_constructs_ping": {}})
+
+
 def test_an_environment_that_answered_before_is_not_cold(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it answered."""
     monkeypatch.setattr(runner, "_runs", 0)
@@ -164,7 +170,7 @@ def test_a_failing_agent_is_logged_by_type_and_place_only(run: Run, caplog: pyte
         "request_id": "r-1",
         "error": "the agent failed; its log has the type and place of the error",
     }
-    record = caplog.records[0]
+    record = next(each for each in caplog.records if each.message == "the agent failed")
     assert (record.levelname, record.message) == ("ERROR", "the agent failed")
     assert {name: vars(record)[name] for name in ("request_id", "error_type", "agent_at", "raised_at")} == {
         "request_id": "r-1",
@@ -172,9 +178,18 @@ def test_a_failing_agent_is_logged_by_type_and_place_only(run: Run, caplog: pyte
         "agent_at": "agent_0.py:3 in respond",
         "raised_at": "agent_0.py:6 in helper",
     }
-    assert vars(caplog.records[1])["status"] == 502
+    assert (vars(caplog.records[1])["status"], caplog.records[1].levelname) == (502, "ERROR")
     assert "SECRET" not in str([vars(each) for each in caplog.records])
     assert all(each.exc_info is None for each in caplog.records)
+
+
+@pytest.mark.parametrize("source", ["async def respond(turn):\n    raise KeyError", "import asyncio\nrespond = int"])
+def test_the_place_of_an_error_is_the_agents_own(run: Run, caplog: pytest.LogCaptureFixture, source: str) -> None:
+    """Not asyncio's, and nowhere when the agent has no line of Python."""
+    run(source, rest({"prompt": "hi"}))
+    record = next(each for each in caplog.records if each.message == "the agent failed")
+    expected = "agent_0.py:2 in respond" if "async def" in source else None
+    assert vars(record)["agent_at"] == expected
 
 
 @pytest.mark.parametrize(
@@ -209,6 +224,8 @@ def test_each_run_is_logged_with_its_ids_and_no_text(run: Run, caplog: pytest.Lo
     assert (record.message, vars(record)["request_id"], vars(record)["session_id"]) == ("answered", "r", "s")
     assert vars(record)["status"] == 200
     assert 50 <= vars(record)["duration_ms"] <= 60_000
+    ours = set(vars(record)) - set(vars(logging.makeLogRecord({}))) - {"message"}
+    assert ours == {"request_id", "session_id", "status", "reason", "duration_ms"}
     assert "ANSWER" not in str(vars(record))
     assert "PROMPT" not in str(vars(record))
 

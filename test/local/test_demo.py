@@ -81,7 +81,7 @@ def test_holds_a_conversation(tmp_path: Path) -> None:
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     answers = re.findall(r"Agent: (\[ministack mock .*prompt#\w+)", demo.stdout)
-    assert len(answers) == 2
+    assert len(set(answers)) == 2, "the mock's answer hangs on what was said before too"
     assert "Error: the API answered 413: " in demo.stderr
     assert "  log: {" in demo.stderr
     assert running_for(str(tmp_path)) == []

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,6 +64,16 @@ def test_a_web_page_in_this_machines_browser_is_refused(aws: Emulator, headers: 
     """It could create a function and run it, as this user."""
     refused = httpx.post(f"{aws.endpoint}/2015-03-31/functions", headers=headers, json={})
     assert (refused.status_code, refused.text) == (403, "only for this machine")
+
+
+def test_it_listens_on_loopback_only(aws: Emulator) -> None:
+    """Nobody on the network may run code here."""
+    port = int(aws.endpoint.rpartition(":")[2])
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="utf-8").splitlines()[1:]]
+    addresses = {
+        each[1].split(":")[0] for each in listening if each[3] == "0A" and int(each[1].split(":")[1], 16) == port
+    }
+    assert addresses == {"0100007F"}, "127.0.0.1, as the kernel writes it"
 
 
 def test_a_page_of_this_machine_is_let_in(aws: Emulator) -> None:

@@ -11,35 +11,41 @@ from ak_lambda.agent_runner.requests import Request
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024 - 64 * 1024  # of the response's JSON: Lambda's 6 MB less the envelope
 
-# botocore's own list, and a model that is still starting.
+# botocore's own list, and a model that is still starting; in lower case, since streams spell them so.
 _THROTTLES = frozenset(
     {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "ModelNotReadyException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
+        "bandwidthlimitexceeded",
+        "ec2throttledexception",
+        "limitexceededexception",
+        "modelnotreadyexception",
+        "priorrequestnotcomplete",
+        "provisionedthroughputexceededexception",
+        "requestlimitexceeded",
+        "requestthrottled",
+        "requestthrottledexception",
+        "slowdown",
+        "throttledexception",
+        "throttling",
+        "throttlingexception",
+        "toomanyrequestsexception",
+        "transactioninprogressexception",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller gets."""
+    """What the caller gets, and for the log, in our own words, why it is not what the agent returned."""
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+
+    @property
+    def went_well(self) -> bool:
+        """Whether this is what the agent returned."""
+        return self.status == 200  # noqa: PLR2004 - importing http for its name would slow each cold start
 
 
 def answer(result: object, request: Request) -> Answer:
@@ -49,15 +55,16 @@ def answer(result: object, request: Request) -> Answer:
         return _fitting(Answer(200, body), request)
     if isinstance(result, Mapping):
         if "error" in result and "result" not in result:
-            return _fitting(failed(request.request_id, str(result["error"])), request)
+            reply = failed(request.request_id, str(result["error"]), reason="the agent returned an error")
+            return _fitting(reply, request)
         return _fitting(Answer(200, {**result, "session_id": request.session_id}), request)
     got = type(result).__name__
     return failed(request.request_id, f"the agent returned {got}, expected a str, a dict or pieces of str")
 
 
-def failed(request_id: str, error: str) -> Answer:
-    """The agent failed."""
-    return Answer(502, {"status": "FAILED", "request_id": request_id, "error": error})
+def failed(request_id: str, error: str, *, reason: str | None = None) -> Answer:
+    """The agent failed; the error's own words are for the caller, the reason for the log."""
+    return Answer(502, {"status": "FAILED", "request_id": request_id, "error": error}, reason=reason or error)
 
 
 def failure(error: BaseException, request_id: str) -> Answer:
@@ -65,7 +72,7 @@ def failure(error: BaseException, request_id: str) -> Answer:
     code: object = None
     with contextlib.suppress(Exception):  # it is the agent's error: even asking it may fail
         code = mapping(mapping(getattr(error, "response", None)).get("Error")).get("Code")
-    if isinstance(code, str) and code in _THROTTLES:
+    if isinstance(code, str) and code.lower() in _THROTTLES:
         body = {"error": "a service that the agent uses is busy; try again later", "request_id": request_id}
         return Answer(503, body, {"Retry-After": "5"})
     return failed(request_id, "the agent failed; its log has the type and place of the error")
@@ -84,7 +91,7 @@ def http_response(reply: Answer, cors: Mapping[str, str]) -> dict[str, Any]:
 
 def direct_response(reply: Answer) -> dict[str, Any]:
     """Write an answer for a direct invoke: the body, with `status_code` unless all went well."""
-    return dict(reply.body) if reply.status == 200 else {"status_code": reply.status, **reply.body}  # noqa: PLR2004
+    return dict(reply.body) if reply.went_well else {"status_code": reply.status, **reply.body}
 
 
 def _fitting(reply: Answer, request: Request) -> Answer:

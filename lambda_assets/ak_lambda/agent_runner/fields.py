@@ -35,7 +35,7 @@ def optional_string(payload: Mapping[str, Any], name: str) -> str | None:
 
 def optional_id(payload: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str | None:
     """Give an id that matches as a whole, or None where it is left out."""
-    value = optional_string(payload, name)
+    value = payload.get(name) if payload.get(name) == "" else optional_string(payload, name)
     if value is not None and not pattern.fullmatch(value):
         raise RefusedError(400, f"{name} must match ^{pattern.pattern}$")
     return value

@@ -47,12 +47,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
         _log.info("refused", extra={"status": reply.status, "reason": error.message})
     else:
         reply = _run(request, context)
-        _log.info(
+        _log.log(
+            logging.INFO if reply.went_well else logging.ERROR,
             "answered",
             extra={
                 "request_id": request.request_id,
                 "session_id": request.session_id,
                 "status": reply.status,
+                "reason": reply.reason,
                 "duration_ms": round((time.perf_counter() - started) * 1000),
             },
         )
@@ -66,7 +68,7 @@ def _run(request: requests.Request, context: Any) -> core.Answer:  # noqa: ANN40
         return core.answer(contextvars.copy_context().run(_complete, turn), request)
     except BaseException as error:  # noqa: BLE001 - SystemExit and CancelledError too: Lambda would log their text
         reply = core.failure(error, request.request_id)
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        frames = _frames(error)
         _log.error(
             "the agent failed",
             extra={
@@ -105,6 +107,13 @@ async def _joined(pieces: Any) -> str:  # noqa: ANN401
 
 def _no_progress(_text: str) -> None:
     """Nobody can be told while a caller waits for one HTTP response."""
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames below ours that are not of Python's own library: asyncio's, when the agent is async."""
+    ours = (__file__, os.path.dirname(os.__file__), "<frozen")  # noqa: PTH120
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if not frame.filename.startswith(ours) or "site-packages" in frame.filename]
 
 
 def _place(frame: traceback.FrameSummary) -> str:

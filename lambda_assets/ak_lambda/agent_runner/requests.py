@@ -42,6 +42,8 @@ def kind_of(event: object) -> str:
     if not isinstance(event, Mapping):
         raise RefusedError(400, f"event must be an object, got {json_type(event)}")
     kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
+    if isinstance(event.get("Records"), list):
+        raise TypeError("events of queues and streams are not answered here")  # an error: the messages stay
     found = [kind for key, kind in kinds.items() if isinstance(event.get(key), Mapping)]
     # A backend may pass on what its own user wrote: that must not turn into an API's event, which says who asks.
     if found and (len(found) > 1 or not event.keys().isdisjoint({"prompt", "user_id"})):
@@ -142,7 +144,7 @@ def _request(
     if not prompt.strip():
         raise RefusedError(400, "prompt must not be empty")
     for name in ("images", "files"):
-        if not isinstance(payload.get(name) or [], list):
+        if payload.get(name) is not None and not isinstance(payload[name], list):
             raise RefusedError(400, f"{name} must be an array, got {json_type(payload[name])}")
     request_id = optional_id(payload, "request_id", REQUEST_ID)
     if idempotency_key is not None:
