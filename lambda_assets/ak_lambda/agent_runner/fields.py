@@ -27,17 +27,21 @@ def mapping(value: object) -> Mapping[str, Any]:
 
 def optional_string(payload: Mapping[str, Any], name: str) -> str | None:
     """Give a text, or None where it is left out, null or empty."""
-    value = payload.get(name)
-    if value is not None and not isinstance(value, str):
-        raise RefusedError(400, f"{name} must be a string, got {json_type(value)}")
-    return value or None
+    return _string(payload, name) or None
 
 
 def optional_id(payload: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str | None:
     """Give an id that matches as a whole, or None where it is left out."""
-    value = payload.get(name) if payload.get(name) == "" else optional_string(payload, name)
+    value = _string(payload, name)
     if value is not None and not pattern.fullmatch(value):
         raise RefusedError(400, f"{name} must match ^{pattern.pattern}$")
+    return value
+
+
+def _string(payload: Mapping[str, Any], name: str) -> str | None:
+    value = payload.get(name)
+    if value is not None and not isinstance(value, str):
+        raise RefusedError(400, f"{name} must be a string, got {json_type(value)}")
     return value
 
 

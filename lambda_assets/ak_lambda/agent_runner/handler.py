@@ -1,6 +1,7 @@
 """The Lambda handler of an `AgentFunction`: runs the user's callable for one event.
 
-A retry is as harmless as the agent: this function keeps nothing between two runs but the imported agent.
+A retry is as harmless as the agent: this function keeps nothing between two runs but the imported agent
+and, when that is async, its event loop.
 """
 
 import contextlib

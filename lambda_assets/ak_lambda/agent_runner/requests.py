@@ -41,9 +41,9 @@ def kind_of(event: object) -> str:
     """Tell events apart by their shape: `ping`, `http` (REST or HTTP API proxy) or `direct`."""
     if not isinstance(event, Mapping):
         raise RefusedError(400, f"event must be an object, got {json_type(event)}")
-    kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
     if isinstance(event.get("Records"), list):
         raise TypeError("events of queues and streams are not answered here")  # an error: the messages stay
+    kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
     found = [kind for key, kind in kinds.items() if isinstance(event.get(key), Mapping)]
     # A backend may pass on what its own user wrote: that must not turn into an API's event, which says who asks.
     if found and (len(found) > 1 or not event.keys().isdisjoint({"prompt", "user_id"})):
