@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from ministack import app
 from ministack.core import iam_actions
-from ministack.services import apigateway_v1, dynamodb
+from ministack.services import apigateway_v1, dynamodb, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
 PLACEHOLDERS = {  # recorded by CloudFormation, nothing is made
@@ -21,6 +21,7 @@ PLACEHOLDERS = {  # recorded by CloudFormation, nothing is made
     "AWS::BedrockAgentCore::Runtime": {},
     "AWS::Lambda::CapacityProvider": {"Arn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:{id}"},
 }
+UNLIMITED_CONCURRENCY = 20  # of a mapping without MaximumConcurrency; each run takes a process of some 50 MB
 
 
 def add_placeholders() -> None:
@@ -56,6 +57,47 @@ def authorize_converse_as_aws_does() -> None:
 
     iam_actions.extract_iam_action = action
     iam_actions.extract_resource_arn = resource
+
+
+def run_message_groups_in_parallel() -> None:
+    """Let a mapping of a FIFO queue have one message of each group in flight, where it had one in all.
+
+    Right for batches of one message; larger batches span groups here and stay serial. The queue keeps the order
+    in a group itself: it gives nothing of a group that has a message in flight.
+    """
+    concurrency_of = lambda_svc._sqs_esm_concurrency
+
+    def concurrency(mapping: dict[str, Any], function: Any, config: Any, queue: dict[str, Any] | None = None) -> Any:
+        return concurrency_of(mapping, function, config, queue if mapping["BatchSize"] > 1 else None)
+
+    lambda_svc._sqs_esm_concurrency = concurrency
+    _set(lambda_svc, "_ESM_SQS_DEFAULT_CONCURRENCY", UNLIMITED_CONCURRENCY)
+
+
+def keep_failures_apart() -> None:
+    """Invoke for other messages after a failure; a mapping waited a second, with all its groups."""
+    run = lambda_svc._run_sqs_batch
+
+    def run_without_pause(mapping: dict[str, Any], *arguments: object) -> None:
+        run(mapping, *arguments)
+        lambda_svc._esm_backoff_until.pop(mapping["UUID"], None)
+
+    lambda_svc._run_sqs_batch = run_without_pause
+
+
+def delete_with_own_receipt() -> None:
+    """Delete with the receipt handle that a run received; a late run deleted with the handle of the next one."""
+    receive = sqs._receive_messages_for_esm
+
+    def receive_copies(*arguments: object) -> list[dict[str, Any]]:
+        return [dict(message) for message in receive(*arguments)]
+
+    sqs._receive_messages_for_esm = receive_copies
+
+
+def poll_at_once() -> None:
+    """Look for messages whenever one is sent, also within 50 ms of looking in vain."""
+    _set(lambda_svc, "_ESM_IDLE_WAKE_GAP_SECONDS", 0)
 
 
 class _Headers(dict[str, Any]):
@@ -124,6 +166,11 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def _set(module: Any, name: str, value: object) -> None:
+    getattr(module, name)  # raises when it has moved
+    setattr(module, name, value)
+
+
 def _placeholder(attributes: dict[str, str]) -> Callable[..., Any]:
     def create(logical_id: str, _properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
         physical_id = f"{stack_name}-{logical_id}"
@@ -155,6 +202,10 @@ if __name__ == "__main__":
     add_placeholders()
     honour_time_to_live()
     authorize_converse_as_aws_does()
+    run_message_groups_in_parallel()
+    keep_failures_apart()
+    delete_with_own_receipt()
+    poll_at_once()
     keep_case_of_headers()
     name_api_keys()
     refuse_web_pages()
