@@ -3,6 +3,7 @@
 Everything named with an underscore is private to MiniStack: the version is pinned, and a test fails when one moves.
 """
 
+import asyncio
 import os
 import signal
 import sys
@@ -37,14 +38,17 @@ def honour_time_to_live() -> None:
         handlers["create"] = _with_time_to_live(handlers["create"])
 
 
-def authorize_converse_as_aws_does() -> None:
-    """Converse needs `bedrock:InvokeModel` on the model; there is no action of its own name.
+def authorize_as_aws_does() -> None:
+    """Ask for the action that AWS asks for where an operation has none of its own name.
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html, read 2026-11-21
     """
     actions = {
         "bedrock:Converse": "bedrock:InvokeModel",
         "bedrock:ConverseStream": "bedrock:InvokeModelWithResponseStream",
+        "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+        "sqs:SendMessageBatch": "sqs:SendMessage",
     }
     action_of, resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
 
@@ -98,6 +102,26 @@ def delete_with_own_receipt() -> None:
 def poll_at_once() -> None:
     """Look for messages whenever one is sent, also within 50 ms of looking in vain."""
     _set(lambda_svc, "_ESM_IDLE_WAKE_GAP_SECONDS", 0)
+
+
+def end_integrations_in_time() -> None:
+    """Answer 504 when an integration takes longer than it may, 29 s unless set; its function goes on, as on AWS."""
+    invoke = apigateway_v1._invoke_lambda_proxy_v1
+
+    async def invoke_in_time(integration: dict[str, Any], *arguments: object, **options: object) -> Any:
+        running = asyncio.ensure_future(invoke(integration, *arguments, **options))
+        done, _ = await asyncio.wait({running}, timeout=integration["timeoutInMillis"] / 1000)
+        if done:
+            return running.result()
+        return apigateway_v1._gw_error("INTEGRATION_TIMEOUT", "Endpoint request timed out")
+
+    apigateway_v1._invoke_lambda_proxy_v1 = invoke_in_time
+
+
+def take_loopback_for_tls() -> None:
+    """Satisfy policies that refuse requests without TLS, such as CDK's `enforce_ssl` writes."""
+    pin = app.pin_request_origin
+    app.pin_request_origin = lambda address, _secure: pin(address, secure_transport=True)
 
 
 class _Headers(dict[str, Any]):
@@ -201,11 +225,13 @@ if __name__ == "__main__":
     del sys.argv[1:]  # whose emulator this is, for people who read a list of processes
     add_placeholders()
     honour_time_to_live()
-    authorize_converse_as_aws_does()
+    authorize_as_aws_does()
     run_message_groups_in_parallel()
     keep_failures_apart()
     delete_with_own_receipt()
     poll_at_once()
+    end_integrations_in_time()
+    take_loopback_for_tls()
     keep_case_of_headers()
     name_api_keys()
     refuse_web_pages()

@@ -4,11 +4,15 @@ import json
 import time
 from pathlib import Path
 
+import aws_cdk as cdk
 import httpx
 import pytest
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_lambda as lambda_
 
 from examples.local.emulator import Emulator
 from examples.local.logs import client
+from test.local.stacks import create, new_stack
 from test.pythons import missing
 
 pytestmark = pytest.mark.local
@@ -19,6 +23,13 @@ TABLE = {
     "BillingMode": "PAY_PER_REQUEST",
     "TimeToLiveSpecification": {"AttributeName": "expiry_time", "Enabled": True},
 }
+SLOW = """
+import time
+
+def handler(event, context):
+    time.sleep(2)
+    return {"statusCode": 200, "body": "late"}
+"""
 TEMPLATE = {
     "Resources": {
         "Table": {"Type": "AWS::DynamoDB::Table", "Properties": TABLE},
@@ -84,3 +95,28 @@ def test_a_page_of_this_machine_is_let_in(aws: Emulator) -> None:
     """An example may serve one."""
     answered = httpx.get(f"{aws.endpoint}/_ministack/health", headers={"Origin": "http://127.0.0.1:8000"})
     assert answered.status_code == 200
+
+
+def test_a_rest_api_answers_504_when_its_function_takes_too_long(aws: Emulator) -> None:
+    """It waited for as long as the function took; API Gateway waits for 29 s, or for what the integration says."""
+    stack = new_stack("Slow")
+    function = lambda_.Function(
+        stack,
+        "Function",
+        code=lambda_.Code.from_inline(SLOW),
+        handler="index.handler",
+        runtime=lambda_.Runtime.PYTHON_3_12,
+        timeout=cdk.Duration.seconds(10),
+    )
+    api = apigateway.RestApi(stack, "Api", cloud_watch_role=False)
+    impatient = apigateway.LambdaIntegration(function, timeout=cdk.Duration.seconds(1))
+    api.root.add_resource("impatient").add_method("GET", impatient)
+    api.root.add_resource("patient").add_method("GET", apigateway.LambdaIntegration(function))
+    cdk.CfnOutput(stack, "Url", value=api.url)
+    url = aws.reachable(create(aws, stack)["Url"])
+    started = time.monotonic()
+    late = httpx.get(f"{url}impatient")
+    assert (late.status_code, late.json()) == (504, {"message": "Endpoint request timed out"})
+    assert 1 <= time.monotonic() - started < 2
+    assert httpx.get(f"{url}patient", timeout=10).text == "late"
+    client("cloudformation", aws).delete_stack(StackName="Slow")

@@ -8,7 +8,6 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
@@ -17,6 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from examples.local.emulator import Emulator
 from examples.local.logs import client, log_lines
 from test.local.processes import kill
+from test.local.stacks import create, new_stack
 
 pytestmark = pytest.mark.local
 
@@ -79,7 +79,7 @@ class Pipe:
 @pytest.fixture(scope="module")
 def pipe(aws: Emulator) -> Iterator[Pipe]:
     """Deploy the queue and the function."""
-    stack = cdk.Stack(cdk.App(), "Queues", synthesizer=cdk.BootstraplessSynthesizer())
+    stack = new_stack("Queues")
     queue = sqs.Queue(
         stack,
         "Fifo",
@@ -107,14 +107,9 @@ def pipe(aws: Emulator) -> Iterator[Pipe]:
         "LogGroupName": log_group.log_group_name,
     }.items():
         cdk.CfnOutput(stack, name, value=value)
-    template = assertions.Template.from_stack(stack).to_json()
-    stacks = client("cloudformation", aws)
-    stacks.create_stack(StackName="Queues", TemplateBody=json.dumps(template))
-    stacks.get_waiter("stack_create_complete").wait(StackName="Queues", WaiterConfig={"Delay": 1, "MaxAttempts": 20})
-    (deployed,) = stacks.describe_stacks(StackName="Queues")["Stacks"]
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in deployed["Outputs"]}
+    outputs = create(aws, stack)
     yield Pipe(aws, outputs)
-    stacks.delete_stack(StackName="Queues")
+    client("cloudformation", aws).delete_stack(StackName=stack.stack_name)
 
 
 def overlap(first: dict[str, Any], second: dict[str, Any]) -> bool:

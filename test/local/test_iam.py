@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from examples.local.client import signed_headers
 from examples.local.deployment import bootstrap, deploy, install_cdk
@@ -33,12 +35,12 @@ def outputs(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return deploy(aws, work, app=f"{sys.executable} -m test.local.iam_app")["ChatApi"]
 
 
-def user(aws: Emulator, name: str, resource: str | None) -> Credentials:
-    """Make a user who may call a route, or none."""
+def user(aws: Emulator, name: str, resource: str | None, action: str = "execute-api:Invoke") -> Credentials:
+    """Make a user who may call a route, or do something else, or nothing."""
     users = client("iam", aws)
     users.create_user(UserName=name)
     if resource:
-        statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         users.put_user_policy(UserName=name, PolicyName="call", PolicyDocument=policy)
     key = users.create_access_key(UserName=name)["AccessKey"]
@@ -86,3 +88,38 @@ def test_the_agents_role_may_do_what_the_example_grants_and_no_more(aws: Emulato
     assert (status, answer["status"]) == (502, "FAILED")
     last = [line for line in log_lines(aws, outputs["LogGroup"]) if line["message"] == "the agent failed"][-1]
     assert (last["error_type"], last["agent_at"]) == ("AccessDeniedException", "agent.py:13 in respond")
+
+
+def test_a_queue_that_wants_tls_is_usable(aws: Emulator) -> None:
+    """On AWS every endpoint has it, and here none; apart from that the queue's policy works."""
+    queues = client("sqs", aws)
+    url = queues.create_queue(QueueName="secure")["QueueUrl"]
+
+    def refuse_when(secure: str) -> None:
+        refusal = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+        statement = {**refusal, "Condition": {"Bool": {"aws:SecureTransport": secure}}}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        queues.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+    refuse_when("false")
+    queues.send_message(QueueUrl=url, MessageBody="hi")
+    refuse_when("true")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        queues.send_message(QueueUrl=url, MessageBody="hi")
+
+
+def test_who_may_send_a_message_may_send_a_batch(aws: Emulator) -> None:
+    """IAM has no actions for SQS's batches; what is allowed for one message counts."""
+    client("sqs", aws).create_queue(QueueName="batches")
+    erin = user(aws, "erin", "arn:aws:sqs:us-east-1:000000000000:batches", "sqs:SendMessage")
+    queues = boto3.client(
+        "sqs",
+        endpoint_url=aws.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=erin.access_key,
+        aws_secret_access_key=erin.secret_key,
+    )
+    url = f"{aws.endpoint}/000000000000/batches"
+    assert queues.send_message_batch(QueueUrl=url, Entries=[{"Id": "1", "MessageBody": "hi"}])["Successful"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        queues.receive_message(QueueUrl=url)
