@@ -29,6 +29,7 @@ DEVELOPMENT = [
     "pytest>=9.2",
     "pytest-cov>=7.1",
     "pytest-timeout>=2.4",
+    "pytest-xdist>=3.8",
     "ruff>=0.17,<0.18",
     "syrupy>=7.0.2,<8",
     "types-boto3[lambda]>=1.43",
@@ -71,9 +72,13 @@ TOOLS = {
     "ruff.lint.flake8-import-conventions.extend-aliases": {
         "aws_cdk": "cdk",
         "aws_cdk.aws_apigateway": "apigateway",
+        "aws_cdk.aws_dynamodb": "dynamodb",
+        "aws_cdk.aws_ec2": "ec2",
+        "aws_cdk.aws_elasticache": "elasticache",
         "aws_cdk.aws_iam": "iam",
         "aws_cdk.aws_lambda": "lambda_",
         "aws_cdk.aws_logs": "logs",
+        "aws_cdk.aws_secretsmanager": "secretsmanager",
     },
     "ruff.lint.per-file-ignores": {
         "test/**": [
@@ -87,7 +92,7 @@ TOOLS = {
         ".projenrc.py": ["E402", "INP001"],
         "{benchmarks,examples,scripts}/**": ["T201"],  # programs for people print
         "{benchmarks,examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
-        "{examples/*/agent*,test/local/{echo,agentkernel}}/**": ["ANN", "ARG", "INP001"],  # as a user would write it
+        "{examples/*/agent*,test/local/{echo,obedient,agentkernel*}}/**": ["ANN", "ARG", "INP001"],  # as a user would
         "examples/local/{patched_ministack.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
     },
     "mypy": {
@@ -100,11 +105,11 @@ TOOLS = {
         "exclude": [
             "/cdk.out/",
             "^examples/[a-z_]+/agents?/",
-            "^test/local/(echo|agentkernel)/",
+            "^test/local/(echo|obedient|agentkernel[a-z_]*)/",
             "^examples/local/patched_ministack.py",
         ],
         "enable_error_code": ["ignore-without-code"],
-        "overrides": [{"module": ["griffe2md"], "ignore_missing_imports": True}],
+        "overrides": [{"module": ["griffe2md", "redis", "redis.*"], "ignore_missing_imports": True}],
     },
     "griffe2md": {
         "docstring_style": "google",
@@ -137,10 +142,13 @@ TASKS = {
     ),
     "test": (
         "Unit and contract tests and one smoke test on the local emulator (under 5 minutes)",
-        ['pytest --cov --cov-report=term -m "not local"'],
+        ['pytest --cov --cov-report=term -n 2 --dist loadfile -m "not local"'],
     ),
-    "test:local": ("The longer suite on the local emulator", ["pytest --no-cov -m local"]),
-    "benchmark": ("Measure what docs/benchmarks.md claims, and write it", ["python -m benchmarks.agent_function"]),
+    "test:local": ("The longer suite on the local emulator", ["pytest --no-cov -m local -n 2 --dist loadfile"]),
+    "benchmark": (
+        "Measure what docs/benchmarks.md claims, and write it",
+        ["python -m benchmarks.agent_function", "python -m benchmarks.queued_pipeline"],
+    ),
     "demo": (
         "Deploy examples/chat_api to the local emulator and talk to it",
         ["python -m examples.chat_api.demo Hello"],

@@ -12,7 +12,7 @@ from aws_cdk.assertions import Capture, Match, Template
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from ak_constructs import AgentApi, AgentFunction, Authorization
+from ak_constructs import AgentApi, AgentFunction, Authorization, SessionStore
 from test.support import logical_ids, methods, normalised, statements
 
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
@@ -36,6 +36,14 @@ def test_health_is_the_only_open_route(stack: cdk.Stack, agent: AgentFunction) -
         ("ANY", "/{proxy+}"): "AWS_IAM",
         ("ANY", "/"): "AWS_IAM",
     }
+
+
+def test_health_says_what_keeps_the_conversations(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """Whenever that was attached."""
+    AgentApi(stack, "Api", agent=agent)
+    function = {"Environment": {"Variables": {"AK_CONSTRUCTS_MEMORY_BACKEND": "dynamodb"}}}
+    SessionStore(stack, "Sessions").attach(agent)
+    Template.from_stack(stack).has_resource_properties("AWS::Lambda::Function", function)
 
 
 def test_a_public_api_asks_for_nothing(stack: cdk.Stack, agent: AgentFunction) -> None:

@@ -3,7 +3,7 @@
 import aws_cdk as cdk
 import pytest
 
-from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
+from ak_constructs._validation import check_at_least, check_at_most, check_matches, check_timeout_at_most
 
 
 def test_a_text_that_matches_as_a_whole_passes() -> None:
@@ -20,12 +20,19 @@ def test_fails_when_only_a_part_of_the_text_matches() -> None:
 def test_a_number_at_the_bound_passes() -> None:
     """The bound is allowed."""
     check_at_least("count", 1, 1, "raise it")
+    check_at_most("count", 1, 1, "lower it")
 
 
 def test_fails_when_a_number_is_below_its_bound() -> None:
     """The message has subject, rule, value and remedy."""
     with pytest.raises(ValueError, match=r"^count must be at least 1, got 0; raise it$"):
         check_at_least("count", 0, 1, "raise it")
+
+
+def test_fails_when_a_number_is_above_its_bound() -> None:
+    """The message has subject, rule, value and remedy."""
+    with pytest.raises(ValueError, match=r"^count must be at most 1, got 2; lower it$"):
+        check_at_most("count", 2, 1, "lower it")
 
 
 def test_a_duration_at_the_bound_and_none_pass() -> None:
@@ -44,4 +51,5 @@ def test_tokens_pass() -> None:
     """What is known only at deployment cannot be checked now: a number token, for one, is a huge negative number."""
     check_matches("name", cdk.Token.as_string({"Ref": "X"}), "[a-z]+", "letters, such as abc")
     check_at_least("count", cdk.Token.as_number({"Ref": "X"}), 1, "raise it")
+    check_at_most("count", cdk.Token.as_number({"Ref": "X"}), -(10**300), "lower it")
     check_timeout_at_most("timeout", cdk.Duration.seconds(cdk.Token.as_number({"Ref": "X"})), 29, "lower it")

@@ -5,23 +5,16 @@ Each finding by its exact path and id: a new one must be looked at, and one that
 
 import aws_cdk as cdk
 
+from examples.local.nag import ALL_THREE, WITHOUT_HIPAA, WITHOUT_PCI, Acknowledgements, acknowledge_all, each
+
 ROLES = ("AgentRole/DefaultPolicy/Resource", "Api/HealthRole/DefaultPolicy/Resource")
 FUNCTIONS = ("Agent/Resource", "Api/Health/Resource")
 LOG_GROUPS = ("AgentLogs/Resource", "Api/AccessLogs/Resource", "Api/HealthLogs/Resource")
 STAGE = ("Api/RestApi/DeploymentStage.prod/Resource",)
 HEALTH = ("Api/RestApi/Default/health/GET/Resource",)
 SIGNED = tuple(f"Api/RestApi/Default/{route}/Resource" for route in ("api/v1/chat/POST", "{proxy+}/ANY", "ANY"))
-ALL_THREE = ("HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321")
-WITHOUT_PCI = ("HIPAA.Security", "NIST.800.53.R5")
-WITHOUT_HIPAA = ("NIST.800.53.R5", "PCI.DSS.321")
 
-
-def each(packs: tuple[str, ...], rule: str) -> tuple[str, ...]:
-    """Name a rule in several packs."""
-    return tuple(f"{pack}-{rule}" for pack in packs)
-
-
-ACKNOWLEDGEMENTS: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
+ACKNOWLEDGEMENTS: Acknowledgements = [
     (ROLES, ("AwsSolutions-IAM5[Resource::*]",), "X-Ray has no resources to name; everything else is named"),
     (ROLES, each(ALL_THREE, "IAMNoInlinePolicy"), "each policy belongs to one role and goes with it"),
     (
@@ -65,8 +58,4 @@ ACKNOWLEDGEMENTS: list[tuple[tuple[str, ...], tuple[str, ...], str]] = [
 
 def acknowledge(stack: cdk.Stack) -> None:
     """Attach every acknowledgement to its construct."""
-    for paths, ids, reason in ACKNOWLEDGEMENTS:
-        for path in paths:
-            (construct,) = (child for child in stack.node.find_all() if child.node.path == f"{stack.node.path}/{path}")
-            acknowledgements = [cdk.Acknowledgment(id=id_, reason=reason) for id_ in ids]
-            cdk.Validations.of(construct).acknowledge(*acknowledgements)
+    acknowledge_all(stack, ACKNOWLEDGEMENTS)

@@ -8,57 +8,31 @@ emulator's mock: it answers every prompt with one line that names the prompt's h
 """
 
 import argparse
-import contextlib
 import json
-import signal
 import sys
-import tempfile
 import uuid
-from pathlib import Path
-
-from botocore.credentials import Credentials
 
 from examples.local.client import RefusedError, chat
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator, prepare
+from examples.local.demo import CREDENTIALS, STEPS, deployed, run
+from examples.local.emulator import Emulator
 from examples.local.logs import log_lines
-from examples.local.progress import step
 
-CREDENTIALS = Credentials("test", "test")  # any will do: the emulator looks at the key, not at the signature
 LAST_LINES = 5
 
 
 def main(prompt: str) -> int:
     """Run the whole example; nothing of it is left when this returns or raises."""
-    with contextlib.ExitStack() as running:
+    with deployed("chat_api", "ChatApi") as (aws, outputs):
+        url = aws.reachable(outputs["ChatUrl"])
+        print(f"{STEPS}/{STEPS} POST {url} (the model is the emulator's mock)\n")
         try:
-            return _deploy_and_talk(prompt, running)
-        finally:  # a second Ctrl-C must not interrupt the cleaning up
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _deploy_and_talk(prompt: str, running: contextlib.ExitStack) -> int:
-    work = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="chat-api-")))
-    with step("1/5 Installing the CDK command line and the emulator (once)"):
-        install_cdk()
-        prepare()
-    with step("2/5 Starting the emulator"):
-        aws = running.enter_context(emulator(work / "emulator.log"))
-    with step("3/5 cdk bootstrap"):
-        bootstrap(aws, work)
-    with step("4/5 cdk deploy"):
-        outputs = deploy(aws, work, app=f"{sys.executable} -m examples.chat_api.app")["ChatApi"]
-    url = aws.reachable(outputs["ChatUrl"])
-    print(f"5/5 POST {url} (the model is the emulator's mock)\n")
-    try:
-        if prompt:
-            print(f"You:   {prompt}\nAgent: {_ask(url, {'prompt': prompt})}")
-        else:
-            _converse(url, aws, outputs["LogGroup"])
-    except RefusedError as error:
-        _explain(error, aws, outputs["LogGroup"])
-        return 1
+            if prompt:
+                print(f"You:   {prompt}\nAgent: {_ask(url, {'prompt': prompt})}")
+            else:
+                _converse(url, aws, outputs["LogGroup"])
+        except RefusedError as error:
+            _explain(error, aws, outputs["LogGroup"])
+            return 1
     return 0
 
 
@@ -99,18 +73,8 @@ def _read() -> str | None:
         return None
 
 
-def _stop(_signal: int, _frame: object) -> None:
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prompt", nargs="*", help="what to ask; without it, a conversation")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started this may have it ignored
-    try:
-        sys.exit(main(" ".join(arguments.prompt).strip()))
-    except KeyboardInterrupt:
-        print("\nstopped")
-        sys.exit(130)
+    run(lambda: main(" ".join(arguments.prompt).strip()))

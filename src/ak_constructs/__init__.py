@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ak_constructs.agent_api import AgentApi as AgentApi
     from ak_constructs.agent_function import AgentFunction as AgentFunction
+    from ak_constructs.agent_queue import AgentQueue as AgentQueue
     from ak_constructs.authorization import Authorization as Authorization
+    from ak_constructs.queued_agent_pipeline import QueuedAgentPipeline as QueuedAgentPipeline
+    from ak_constructs.session_store import SessionStore as SessionStore
 
-__all__ = ["AgentApi", "AgentFunction", "Authorization"]
+__all__ = ["AgentApi", "AgentFunction", "AgentQueue", "Authorization", "QueuedAgentPipeline", "SessionStore"]
 
 _MODULES = {
     "AgentApi": "ak_constructs.agent_api",
     "AgentFunction": "ak_constructs.agent_function",
+    "AgentQueue": "ak_constructs.agent_queue",
     "Authorization": "ak_constructs.authorization",
+    "QueuedAgentPipeline": "ak_constructs.queued_agent_pipeline",
+    "SessionStore": "ak_constructs.session_store",
 }
 
 

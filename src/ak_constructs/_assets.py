@@ -16,4 +16,4 @@ def lambda_assets() -> Path:
 
 def own_code() -> lambda_.Code:
     """Give the code of this library's own functions: one zip, no dependency, nothing to bundle."""
-    return lambda_.Code.from_asset(str(lambda_assets()), exclude=[*EXCLUDED, "README.md"])
+    return lambda_.Code.from_asset(str(lambda_assets()), exclude=[*EXCLUDED, "README.md", "redis_layer"])

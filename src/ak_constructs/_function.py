@@ -1,6 +1,7 @@
 """How a Lambda function is defined here: its role, its logs, and, for our own functions, everything else."""
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -49,6 +50,9 @@ def define_function(
     handler: str,
     memory_size: int,
     timeout: cdk.Duration,
+    reserved_concurrent_executions: int | None = None,
+    vpc: ec2.IVpc | None = None,
+    vpc_subnets: ec2.SubnetSelection | None = None,
 ) -> lambda_.Function:
     """Define one of this library's own functions, with its log group and role beside it."""
     log_group = define_log_group(scope, f"{id}Logs")
@@ -61,7 +65,10 @@ def define_function(
         architecture=ARCHITECTURE,
         memory_size=memory_size,
         timeout=timeout,
-        role=define_role(scope, f"{id}Role", log_group=log_group),
+        reserved_concurrent_executions=reserved_concurrent_executions,
+        role=define_role(scope, f"{id}Role", log_group=log_group, in_vpc=vpc is not None),
+        vpc=vpc,
+        vpc_subnets=vpc_subnets,
         log_group=log_group,
         logging_format=lambda_.LoggingFormat.JSON,
         tracing=lambda_.Tracing.ACTIVE,

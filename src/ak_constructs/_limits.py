@@ -17,6 +17,10 @@ LAMBDA_TIMEOUT_SECONDS: Final = 900
 """Longest run of a function outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+LAMBDA_MANAGED_TIMEOUT_SECONDS: Final = 5400
+"""Longest run on managed instances, for asynchronous invokes and event source mappings. Read 2026-11-20.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
 LAMBDA_MEMORY_MIB: Final = (128, 10_240)
 """Least and most memory of a function, outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
@@ -28,3 +32,27 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 LAMBDA_UNZIPPED_BYTES: Final = 262_144_000
 """Unzipped size of code and layers together. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+LAMBDA_SQS_CONCURRENCY: Final = (2, 1000)
+"""Least and most MaximumConcurrency of an SQS event source mapping. Read 2026-11-21.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-eventsourcemapping-scalingconfig.html"""
+
+SQS_DEDUPLICATION_SECONDS: Final = 300
+"""How long a FIFO queue drops a message with a deduplication id that it has accepted. Read 2026-11-21.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html"""
+
+SQS_MESSAGE_BYTES: Final = 1_048_576
+"""A message with its attributes, 1 MiB since August 2025. Read 2026-11-20.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+
+SQS_RETENTION_SECONDS: Final = (60, 1_209_600)
+"""Least and most time for which a queue keeps a message. Read 2026-11-21.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+
+SQS_VISIBILITY_SECONDS: Final = 43_200
+"""Longest visibility timeout, 12 hours. Read 2026-11-21.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
+
+ELASTICACHE_SERVERLESS_ZONES: Final = 3
+"""Availability zones that a serverless cache keeps its data in. Read 2026-11-21.
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/WhatIs.deployment.html"""

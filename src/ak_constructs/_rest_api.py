@@ -88,7 +88,7 @@ def define_rest_api(
     return api
 
 
-def define_health(scope: Construct, api: apigateway.RestApi) -> lambda_.Function:
+def define_health(scope: Construct, api: apigateway.RestApi, *, memory_backend: str) -> lambda_.Function:
     """Define `GET /health`, open to everybody, answered by a small function of ours."""
     function = define_function(
         scope,
@@ -97,6 +97,7 @@ def define_health(scope: Construct, api: apigateway.RestApi) -> lambda_.Function
         memory_size=HEALTH_MEMORY_MIB,
         timeout=cdk.Duration.seconds(3),
     )
+    function.add_environment("AK_CONSTRUCTS_MEMORY_BACKEND", memory_backend)
     integration = apigateway.LambdaIntegration(function, allow_test_invoke=False)
     nobody = MethodAuthorization(authorization_type=apigateway.AuthorizationType.NONE)
     add_method(api.root.add_resource("health"), "GET", integration, authorization=nobody)

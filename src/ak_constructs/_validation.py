@@ -17,7 +17,27 @@ def check_at_least(name: str, value: float, least: int, remedy: str) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value:g}; {remedy}")
 
 
+def check_at_most(name: str, value: float, most: int, remedy: str) -> None:
+    """Raise when a number is too large."""
+    if not cdk.Token.is_unresolved(value) and value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value:g}; {remedy}")
+
+
 def check_timeout_at_most(name: str, value: cdk.Duration | None, most_seconds: int, remedy: str) -> None:
     """Raise when a duration is longer than AWS allows."""
     if value is not None and not value.is_unresolved() and value.to_seconds() > most_seconds:
         raise ValueError(f"{name} must be at most {most_seconds} s, got {value.to_seconds():g} s; {remedy}")
+
+
+def check_between(name: str, value: float | None, bounds: tuple[int, int]) -> None:
+    """Raise when a number is outside what AWS takes; one that is left out passes."""
+    least, most = bounds
+    if value is not None and not cdk.Token.is_unresolved(value) and not least <= value <= most:
+        raise ValueError(f"{name} must be {least} to {most}, got {value:g}; leave it out or change it")
+
+
+def check_duration_between(name: str, value: cdk.Duration, bounds: tuple[int, int]) -> None:
+    """Raise when a duration is outside what AWS takes."""
+    least, most = bounds
+    if not value.is_unresolved() and not least <= value.to_seconds() <= most:
+        raise ValueError(f"{name} must be {least} to {most} s, got {value.to_seconds():g} s; leave it out or change it")

@@ -1,6 +1,7 @@
 """Put a REST API in front of one agent."""
 
 import aws_cdk as cdk
+import jsii
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -8,19 +9,17 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from ak_constructs._chat_path import DEFAULT_CHAT_PATH, SEGMENT, check_chat_path, name_routes
 from ak_constructs._function import define_log_group, function_behind
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS, LAMBDA_TIMEOUT_SECONDS
 from ak_constructs._rest_api import add_json_method, add_method, define_health, define_not_found, define_rest_api
 from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
 from ak_constructs.agent_function import AgentFunction
-from ak_constructs.authorization import Authorization
+from ak_constructs.authorization import Authorization, check_authorization
 
-DEFAULT_CHAT_PATH = "/api/v1/chat"
 DEFAULT_RATE_LIMIT = 100
 DEFAULT_BURST_LIMIT = 200
 MAX_BODY_MIB = 4  # what the runner takes; the gateway would take 10
-
-_SEGMENT = r"/[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 
 class AgentApi(Construct):
@@ -36,9 +35,10 @@ class AgentApi(Construct):
     The body is a JSON object with `prompt` and, if the caller likes, `agent`, `session_id` and `request_id` (or the
     header `Idempotency-Key`); every other key, the lists `images` and `files` too, reaches the agent as `turn.extra`.
     Agent Kernel's nested form `{"request_id", "user_id", "body": {...}}` works too. Errors are `{"error": "..."}` with
-    400 (the message names the field), 401 (no credentials, or wrong ones), 403 (not allowed, or not signed), 404 (no
-    such route, for those who may call), 413 (over 4 MiB), 429 (throttled), 502 (the agent failed), 503 (what the agent
-    uses is busy) and 504 (it took too long). Health is `{"status", "timestamp", "runtime", "memory_backend"}`.
+    400 (the message names the field), 401 (no credentials, or wrong ones), 403 (not allowed, not signed, or somebody
+    else's session, where a `SessionStore` is attached), 404 (no such route, for those who may call), 413 (over 4 MiB),
+    429 (throttled), 502 (the agent failed), 503 (what the agent uses is busy) and 504 (it took too long). Health is
+    `{"status", "timestamp", "runtime", "memory_backend"}`.
 
     An agent with a handler of its own gets the chat route's three segments as `API_BASE_PATH`, `API_VERSION` and
     `AGENT_ENDPOINT`, from which `agentkernel` knows its routes.
@@ -113,16 +113,11 @@ class AgentApi(Construct):
         raised_timeout: cdk.Duration | None = None,
     ) -> None:
         super().__init__(scope, id)
-        check_matches("chat_path", chat_path, f"({_SEGMENT}){{3}}", f"three segments, such as {DEFAULT_CHAT_PATH}")
+        check_chat_path(agent, chat_path)
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         check_at_least("burst_limit", burst_limit, 1, "to close the API, remove it")
         self._timeout = _check_timeouts(agent, raised_timeout)
-        _check_chat_path(agent, chat_path)
-        authorization = authorization or Authorization.iam()
-        if not isinstance(authorization, Authorization):
-            raise TypeError(
-                f"authorization must be made by a factory, such as Authorization.iam(), got {authorization!r}"
-            )
+        authorization = check_authorization(authorization)
 
         self.chat_path: str = chat_path
         self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs")
@@ -138,7 +133,9 @@ class AgentApi(Construct):
         self.authorizer: apigateway.IAuthorizer | None = self._authorization.authorizer
         self.api_key: apigateway.IApiKey | None = self._authorization.api_key
         self.usage_plan: apigateway.UsagePlan | None = self._authorization.usage_plan
-        self.health_function: lambda_.Function = define_health(self, self.api)
+        self.health_function: lambda_.Function = define_health(
+            self, self.api, memory_backend=cdk.Lazy.string(_MemoryBackend(agent))
+        )
         add_json_method(
             self.api.root.resource_for_path(chat_path),
             "POST",
@@ -147,7 +144,7 @@ class AgentApi(Construct):
             authorization=self._authorization,
         )
         define_not_found(self.api, self._authorization)
-        _name_routes(agent, chat_path)
+        name_routes(agent, chat_path)
 
     @property
     def url(self) -> str:
@@ -177,7 +174,7 @@ class AgentApi(Construct):
         check_matches(
             "path",
             path,
-            rf"(({_SEGMENT})|(/\{{[A-Za-z0-9_]+\}}))+",
+            rf"(({SEGMENT})|(/\{{[A-Za-z0-9_]+\}}))+",
             "segments or parameters, such as /app or /items/{id}",
         )
         _check_timeout(handler, self._timeout)
@@ -243,26 +240,14 @@ def _check_timeout(handler: lambda_.IFunction, timeout: cdk.Duration) -> None:
         )
 
 
-def _own_handler(agent: lambda_.IFunction) -> AgentFunction | None:
-    """Find the agent's function if Lambda calls a handler of the user's in it."""
-    function = function_behind(agent)
-    return function if isinstance(function, AgentFunction) and function.has_own_handler else None
+@jsii.implements(cdk.IStableStringProducer)
+class _MemoryBackend:
+    """What keeps the agent's conversations, as health says it; a store may be attached after the API was defined."""
 
+    def __init__(self, agent: lambda_.IFunction) -> None:
+        self._function = function_behind(agent)
 
-def _check_chat_path(agent: lambda_.IFunction, chat_path: str) -> None:
-    function = _own_handler(agent)
-    if function and function.chat_path not in {None, chat_path}:
-        raise ValueError(
-            f"chat_path must be the same for all APIs of an agent with a handler of its own, got {chat_path!r} after "
-            f"{function.chat_path!r}; make a second AgentFunction of the same entry, the asset is shared"
-        )
-
-
-def _name_routes(agent: lambda_.IFunction, chat_path: str) -> None:
-    """Tell a handler that is not ours where its routes are, in Agent Kernel's words."""
-    function = _own_handler(agent)
-    if function is None:
-        return
-    function.chat_path = chat_path
-    for name, value in zip(("API_BASE_PATH", "API_VERSION", "AGENT_ENDPOINT"), chat_path.split("/")[1:], strict=True):
-        function.add_environment(name, value)
+    def produce(self) -> str:
+        """Give the name when the template is made."""
+        store = self._function.session_store if isinstance(self._function, AgentFunction) else None
+        return store.memory_backend if store else "none"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -18,6 +18,9 @@ from ak_constructs._entry import check_defined, check_entry
 from ak_constructs._function import ARCHITECTURE, RUNTIME, define_log_group, define_role
 from ak_constructs._validation import check_matches
 
+if TYPE_CHECKING:
+    from ak_constructs.session_store import SessionStore
+
 DEFAULT_AGENT = "agent:respond"
 DEFAULT_MEMORY_MIB = 1024
 DEFAULT_TIMEOUT = cdk.Duration.seconds(29)
@@ -30,13 +33,14 @@ class AgentFunction(lambda_.Function):
     """Defines a Lambda function that runs your Python callable as an agent.
 
     ```text
-    event (REST or HTTP API, direct invoke) -> runner -> your callable(turn) -> answer in the event's form
+    event (REST or HTTP API, direct invoke, `AgentQueue`) -> runner -> your callable(turn) -> answer in the event's form
     ```
 
-    The callable takes one `turn` and returns a `str` (the answer), returns a `dict` (sent as it is, with
-    `session_id` added) or yields `str` pieces that are joined; it may be async. `turn` has `prompt`, `session_id`,
-    `request_id`, `user_id` (as the authorizer says, never from a body), `agent`, `extra` (every other key of the
-    request), `history`, `progress(text)` and `remaining_ms()`. Your code imports nothing of this library.
+    The callable takes one `turn` and returns a `str` (the answer), returns a `dict` (sent as it is, with `session_id`
+    added) or yields `str` pieces that are joined; it may be async. `turn` has `prompt`, `session_id`, `request_id`,
+    `user_id` (as the authorizer says, never from a body), `agent`, `extra` (every other key of the request), `history`
+    (the last turns, where a `SessionStore` is attached), `progress(text)` and `remaining_ms()`. Your code imports
+    nothing of this library.
 
     When the callable raises, the caller gets 502 (503 when AWS throttled it) without the error's text, and the log
     has the error's type and place but not its message, which may quote the prompt. A `dict` with `error` and without
@@ -102,6 +106,9 @@ class AgentFunction(lambda_.Function):
     Attributes:
         chat_path: Where an API in front has the chat route, for a handler of your own; None without one.
         has_own_handler: Whether Lambda calls a handler of yours instead of our runner.
+        session_store: What keeps its conversations, once one is attached.
+        vpc: The network it runs in, or None.
+        vpc_subnets: Which subnets of it, if that was said.
 
     Raises:
         ValueError: `entry` and `code` are both given or both left out; `agent` and `handler` are both given; `code` has
@@ -188,6 +195,9 @@ class AgentFunction(lambda_.Function):
             raise
         self.has_own_handler: bool = handler is not None
         self.chat_path: str | None = None
+        self.session_store: SessionStore | None = None
+        self.vpc: ec2.IVpc | None = vpc
+        self.vpc_subnets: ec2.SubnetSelection | None = vpc_subnets
 
 
 def _check_choice(

@@ -136,6 +136,14 @@ class Authorization(ABC):
         return _Public()
 
 
+def check_authorization(given: Authorization | None) -> Authorization:
+    """Give what callers must prove; IAM when nothing was said."""
+    authorization = given or Authorization.iam()
+    if not isinstance(authorization, Authorization):
+        raise TypeError(f"authorization must be made by a factory, such as Authorization.iam(), got {authorization!r}")
+    return authorization
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Iam(Authorization):
     end_user_from_body: bool

@@ -20,6 +20,17 @@ api = AgentApi(stack, "Api", agent=agent, authorization=Authorization.public())
 cdk.CfnOutput(stack, "ChatUrl", value=api.chat_url)
 app.synth()
 """
+REDIS_APP = """
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from ak_constructs import SessionStore
+
+app = cdk.App()
+stack = cdk.Stack(app, "Stranger")
+SessionStore(stack, "Sessions")
+SessionStore.redis(stack, "Faster", vpc=ec2.Vpc(stack, "Vpc", max_azs=2))
+app.synth()
+"""
 AGENT = """
 import hashlib
 
@@ -48,6 +59,7 @@ class Stranger:
         (folder / "agents" / "echo").mkdir(parents=True)
         (folder / "agents" / "echo" / "agent.py").write_text(AGENT, encoding="utf-8")
         (folder / "app.py").write_text(APP, encoding="utf-8")
+        (folder / "redis_app.py").write_text(REDIS_APP, encoding="utf-8")
         return stranger
 
     @property
@@ -67,8 +79,8 @@ class Stranger:
         name, version = self.wheel.name.split("-")[:2]
         return f"{name}-{version}.dist-info"
 
-    def synth(self, out: Path, *, checkout: bool = False) -> Path:
-        """Synthesize the app, with the wheel or with the checkout, and give the cloud assembly."""
+    def synth(self, out: Path, *, app: str = "app.py", checkout: bool = False) -> Path:
+        """Synthesize an app, with the wheel or with the checkout, and give the cloud assembly."""
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -76,7 +88,7 @@ class Stranger:
         }
         environment.pop("PYTHONPATH", None)
         python = Path(sys.executable) if checkout else self.python
-        subprocess.run([python, "app.py"], cwd=self.folder, env=environment, check=True, capture_output=True)
+        subprocess.run([python, app], cwd=self.folder, env=environment, check=True, capture_output=True)
         return out
 
 

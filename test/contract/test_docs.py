@@ -9,9 +9,21 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 
 import ak_constructs
-from ak_constructs import _function, _limits, _rest_api, agent_api, agent_function
+from ak_constructs import (
+    _function,
+    _limits,
+    _rest_api,
+    agent_api,
+    agent_function,
+    agent_queue,
+    queued_agent_pipeline,
+    session_store,
+)
+from ak_lambda.request_handler import core
+from ak_lambda.shared import heartbeat, payloads, protocol, turns
 from scripts.api_md import API_MD, api_md
 from test.support import statements
 
@@ -42,7 +54,43 @@ NUMBERS: dict[str, dict[str, float]] = {
         "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "29": agent_function.DEFAULT_TIMEOUT.to_seconds(),
     },
+    "AgentQueue": {
+        "60": protocol.LEASE_SECONDS,
+        "20": heartbeat.EVERY_SECONDS,
+        "1": protocol.backoff_seconds(1),
+        "2": protocol.backoff_seconds(2),
+        "4": protocol.backoff_seconds(3),
+        "8": protocol.backoff_seconds(4),
+        "14": agent_queue.DEAD_LETTER_RETENTION.to_days(),
+        "5400": _limits.LAMBDA_MANAGED_TIMEOUT_SECONDS,
+        "700": payloads.MAX_MESSAGE_BYTES // 1024,
+        "300": payloads.MAX_ITEM_BYTES // 1024,
+        "256": agent_queue.HANDLER_MEMORY_MIB,
+        "5": agent_queue.DEFAULT_MAX_RECEIVE_COUNT,
+        "1000": _limits.LAMBDA_SQS_CONCURRENCY[1],
+        "100": agent_queue.REPLY_MAX_RECEIVE_COUNT,
+    },
     "Authorization": {},
+    "QueuedAgentPipeline": {
+        "5": payloads.MAX_INLINE_BYTES // 1024**2,
+        "300": payloads.LINK_SECONDS,
+        "1": core.MARGIN_MS // 1000,
+        "29": core.GATEWAY_MS / 1000,
+        "40": core.FIRST_STEP_MS,
+        "4": core.STEP_SHARE * 1000 // 10,
+        "10": 10,
+        "256": queued_agent_pipeline.REQUEST_HANDLER_MEMORY_MIB,
+        "30": queued_agent_pipeline.REQUEST_HANDLER_TIMEOUT.to_seconds(),
+        "100": queued_agent_pipeline.DEFAULT_RATE_LIMIT,
+    },
+    "SessionStore": {
+        "100": session_store.MAX_HISTORY_TURNS,
+        "32": turns.MAX_TEXT_BYTES / 1000,
+        "60": session_store.MIN_TTL_SECONDS,
+        "1": 1,
+        "5": session_store.DEFAULT_HISTORY_TURNS,
+        "30": session_store.DEFAULT_TTL.to_days(),
+    },
 }
 STATUSES = {str(status.value) for status in http.HTTPStatus}
 
@@ -76,7 +124,7 @@ def test_the_example_in_a_docstring_runs(name: str, stack: cdk.Stack, monkeypatc
     assert blocks
     names = {public: getattr(ak_constructs, public) for public in ak_constructs.__all__}
     for block in blocks:
-        exec(block, {"cdk": cdk, "stack": stack, **names})  # noqa: S102 - our own documentation
+        exec(block, {"cdk": cdk, "iam": iam, "stack": stack, **names})  # noqa: S102 - our own documentation
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +162,40 @@ def test_the_actions_in_a_docstring_are_those_of_the_template(stack: cdk.Stack) 
     ak_constructs.AgentFunction(stack, "Agent", entry=ROOT / "examples/chat_api/agent", vpc=vpc)
     granted = {action for actions, _ in statements(stack, "AgentRole") for action in actions}
     assert written == granted
+
+
+def test_a_session_stores_docstring_says_what_the_code_keeps() -> None:
+    """Where one number stands for two things, each is held."""
+    text = inspect.getdoc(ak_constructs.SessionStore) or ""
+    assert f"up to {turns.MAX_HISTORY_BYTES // 1000} kB" in text
+    assert f"owner {turns.OWNER_MARGIN_SECONDS // turns.DAY_SECONDS} days later" in " ".join(text.split())
+
+
+def test_a_pipelines_docstring_says_what_the_code_does() -> None:
+    """Where a number has a fraction."""
+    text = " ".join((inspect.getdoc(ak_constructs.QueuedAgentPipeline) or "").split())
+    assert f"ends {core.MARGIN_MS / 1000:g} s before API Gateway hangs up at {core.GATEWAY_MS / 1000:g} s" in text
+    assert f"steps of {core.FIRST_STEP_MS} ms, later of {core.STEP_SHARE * 100:g} % of the time waited" in text
+    queue = inspect.getdoc(ak_constructs.AgentQueue) or ""
+    assert "2 to 1000" in queue
+    assert _limits.LAMBDA_SQS_CONCURRENCY == (2, 1000)
+    assert agent_queue.DEFAULT_RETENTION.to_days() == 4
+    assert "Defaults to 4 days" in queue
+
+
+@pytest.mark.parametrize("name", ["AgentQueue", "QueuedAgentPipeline"])
+def test_the_actions_in_a_queues_docstring_are_those_of_the_template(stack: cdk.Stack, name: str) -> None:
+    """Of its own functions; the session store's are in its own."""
+    written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", inspect.getdoc(getattr(ak_constructs, name)) or ""))
+    agent = ak_constructs.AgentFunction(stack, "Agent", entry=ROOT / "examples/chat_api/agent")
+    pipeline = ak_constructs.QueuedAgentPipeline(stack, "Pipeline", agent=agent)
+    pipeline.queue.add_reply_handler(pipeline.health_function)
+    handlers = ("DeadLetterHandler", "ResponseHandler", "Redrive")
+    roles = [f"PipelineQueue{each}" for each in handlers] if name == "AgentQueue" else ["PipelineRequestHandler"]
+    granted = {action for role in roles for actions, _ in statements(stack, role) for action in actions}
+    theirs = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+    objects = {"s3:GetObject"} if name == "AgentQueue" else set()  # the agent's own
+    assert written == granted - theirs | objects
 
 
 def test_every_limit_has_a_source_and_a_date() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import aws_cdk as cdk
 import cdk_nag
@@ -9,8 +10,13 @@ import pytest
 
 from examples.chat_api import acknowledgements as chat_api
 from examples.chat_api.app import ChatApiStack
+from examples.queued_pipeline import acknowledgements as queued_pipeline
+from examples.queued_pipeline.app import QueuedPipelineStack
 
-EXAMPLES = {"chat_api": (ChatApiStack, chat_api)}
+EXAMPLES: dict[str, tuple[Callable[[cdk.App, str], cdk.Stack], ModuleType]] = {
+    "chat_api": (ChatApiStack, chat_api),
+    "queued_pipeline": (QueuedPipelineStack, queued_pipeline),
+}
 PACKS: list[Callable[[], cdk_nag.NagPack]] = [
     cdk_nag.AwsSolutionsChecks,
     cdk_nag.HIPAASecurityChecks,

@@ -20,7 +20,8 @@ def test_the_wheel_carries_the_lambda_code_and_the_types(stranger: Stranger) -> 
     """And nothing that only developers need."""
     with zipfile.ZipFile(stranger.wheel) as wheel:
         names = wheel.namelist()
-    expected = [path.relative_to(ROOT).as_posix() for path in (ROOT / "lambda_assets").rglob("*.py")]
+    carried = [*(ROOT / "lambda_assets").rglob("*.py"), ROOT / "lambda_assets" / "redis_layer" / "requirements.txt"]
+    expected = [path.relative_to(ROOT).as_posix() for path in carried]
     assert {f"ak_constructs/{name}" for name in expected} <= set(names)
     assert "ak_constructs/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"ak_constructs", stranger.dist_info}
@@ -48,9 +49,21 @@ def test_a_strangers_synth_gives_the_checkouts_asset_hashes(stranger: Stranger, 
     assert len(list(theirs.glob("asset.*"))) == 2
 
 
-def test_a_strangers_template_passes_cfn_lint(stranger: Stranger, tmp_path: Path) -> None:
+def test_a_stranger_gets_the_checkouts_redis_client(stranger: Stranger, tmp_path: Path) -> None:
+    """Installed from the pins in the wheel, by the stranger's own uv."""
+    theirs = stranger.synth(tmp_path / "theirs", app="redis_app.py")
+    ours = stranger.synth(tmp_path / "ours", app="redis_app.py", checkout=True)
+    (their_layer,), (our_layer,) = theirs.glob("asset.*"), ours.glob("asset.*")
+    assert their_layer.name == our_layer.name
+    files = [path.relative_to(our_layer) for path in our_layer.rglob("*") if path.is_file()]
+    assert Path("python/redis/__init__.py") in files
+    assert all((their_layer / name).read_bytes() == (our_layer / name).read_bytes() for name in files)
+
+
+@pytest.mark.parametrize("app", ["app.py", "redis_app.py"])
+def test_a_strangers_template_passes_cfn_lint(stranger: Stranger, tmp_path: Path, app: str) -> None:
     """Without any finding but CDK's own habit of naming a dependency twice (W3005)."""
-    template = stranger.synth(tmp_path / "out") / "Stranger.template.json"
+    template = stranger.synth(tmp_path / "out", app=app) / "Stranger.template.json"
     lint = subprocess.run(
         [uv(), "run", "--no-sync", "cfn-lint", "--ignore-checks", "W3005", "--", template],
         cwd=ROOT,

@@ -9,7 +9,9 @@ from botocore.retries.standard import ThrottledRetryableChecker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ak_lambda.agent_runner import core, fields, requests
+from ak_lambda.agent_runner import core
+from ak_lambda.shared import fields, requests
+from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, Answer, http_response
 from test.lambda_assets.events import http_api, rest
 
 ID = "00000000-0000-4000-8000-000000000000"
@@ -277,10 +279,40 @@ def test_an_event_cannot_be_a_request_and_an_apis_at_once(smuggled: dict[str, An
         requests.kind_of({**smuggled, **own})
 
 
-def test_a_queues_event_is_an_error_and_not_an_answer() -> None:
-    """An answer would delete its messages."""
-    with pytest.raises(TypeError, match=r"^events of queues and streams are not answered here$"):
-        requests.kind_of({"Records": [{"body": "{}"}]})
+@pytest.mark.parametrize(("count", "taken"), [(199_999, True), (200_000, False)])
+def test_a_body_of_nothing_but_brackets_is_refused(count: int, taken: bool) -> None:
+    """Each takes a hundred times its bytes of memory: the function would die of it."""
+    body = '{"prompt": "hi", "e": "' + "[" * count + '"}'
+    if taken:
+        assert requests.http_payload(rest(body))["prompt"] == "hi"
+        return
+    with pytest.raises(fields.RefusedError, match=r"^body must have at most 200,000 brackets and braces$"):
+        requests.http_payload(rest(body))
+
+
+def test_nobody_writes_what_stands_for_a_body_in_the_bucket() -> None:
+    """Neither a caller nor an agent: it would be fetched for them."""
+    kept = {"$ak_constructs_ref": {"bucket": "b", "key": "answers/1"}}
+    with pytest.raises(fields.RefusedError, match=r"^body must not have the key \$ak_constructs_ref$"):
+        requests.direct_request({"prompt": "hi", **kept}, lambda: "id")
+    request = requests.direct_request({"prompt": "hi"}, lambda: "id")
+    refused = core.answer(kept, request)
+    assert (refused.status, refused.reason) == (502, "the agent's answer must not have the key $ak_constructs_ref")
+
+
+@pytest.mark.parametrize("records", [[{"eventSource": "aws:kinesis"}], [{"eventSource": "aws:sqs"}, {}], [1]])
+def test_a_streams_event_is_an_error_and_not_an_answer(records: list[Any]) -> None:
+    """An answer would let its records go."""
+    with pytest.raises(TypeError, match=r"^events of streams and topics are not answered here$"):
+        requests.kind_of({"Records": records})
+
+
+def test_a_queues_event_is_known_by_its_source() -> None:
+    """And has nothing else in it: a backend may pass on what its own user wrote."""
+    event = {"Records": [{"eventSource": "aws:sqs"}]}
+    assert requests.kind_of(event) == "sqs"
+    with pytest.raises(fields.RefusedError, match=r"^event must be a request or a queue's event, got both$"):
+        requests.kind_of({**event, "user_id": "alice"})
 
 
 def test_an_event_that_is_no_object_is_refused() -> None:
@@ -334,10 +366,9 @@ def failed(error: str) -> tuple[int, dict[str, str]]:
         (7, "the agent returned int, expected a str, a dict or pieces of str"),
         ({"result": float("nan")}, "the agent's answer cannot be written as JSON"),
         ({"result": object()}, "the agent's answer cannot be written as JSON"),
-        ({"error": "x" * core.MAX_ANSWER_BYTES}, "the agent's answer is too large: at most 6,225,920 bytes"),
         # A quote takes four bytes in Lambda's response: escaped in the body, and the body escaped in the envelope.
-        ('"' * (core.MAX_ANSWER_BYTES // 3), "the agent's answer is too large: at most 6,225,920 bytes"),
-        ("x" * core.MAX_ANSWER_BYTES, "the agent's answer is too large: at most 6,225,920 bytes"),
+        ('"' * (MAX_RESPONSE_BYTES // 3), "the agent's answer is too large: at most 6,225,920 bytes"),
+        ("x" * MAX_RESPONSE_BYTES, "the agent's answer is too large: at most 6,225,920 bytes"),
     ],
 )
 def test_what_cannot_be_an_answer_is_a_failure_of_the_agent(result: object, error: str) -> None:
@@ -393,9 +424,15 @@ def test_an_error_of_the_agent_is_502_without_its_message(error: Exception) -> N
     assert (answer.status, answer.body) == failed("the agent failed; its log has the type and place of the error")
 
 
+def test_an_agents_own_error_is_not_endless() -> None:
+    """It goes through queues and into a table."""
+    request = requests.direct_request({"prompt": "hi"}, lambda: "id")
+    assert core.answer({"error": "x" * 9000}, request).body["error"] == "x" * 2000  # type: ignore[index]
+
+
 def test_http_responses_are_json_that_nobody_caches() -> None:
     """As a Lambda proxy integration expects it."""
-    assert core.http_response(core.Answer(503, {"error": "x"}, {"Retry-After": "5"}), {"Vary": "Origin"}) == {
+    assert http_response(Answer(503, {"error": "x"}, {"Retry-After": "5"}), {"Vary": "Origin"}) == {
         "statusCode": 503,
         "headers": {
             "Content-Type": "application/json",
@@ -409,8 +446,8 @@ def test_http_responses_are_json_that_nobody_caches() -> None:
 
 def test_direct_responses_say_their_status_unless_all_went_well() -> None:
     """A failed run must not look like an answer."""
-    assert core.direct_response(core.Answer(200, {"result": "x"})) == {"result": "x"}
-    assert core.direct_response(core.Answer(502, {"error": "x"})) == {"status_code": 502, "error": "x"}
+    assert core.direct_response(Answer(200, {"result": "x"})) == {"result": "x"}
+    assert core.direct_response(Answer(502, {"error": "x"})) == {"status_code": 502, "error": "x"}
 
 
 JSON = st.recursive(

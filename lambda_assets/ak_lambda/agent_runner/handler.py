@@ -1,7 +1,7 @@
 """The Lambda handler of an `AgentFunction`: runs the user's callable for one event.
 
 A retry is as harmless as the agent: this function keeps nothing between two runs but the imported agent
-and, when that is async, its event loop.
+and, when that is async, its event loop. A message of the request queue is run under a lease.
 """
 
 import contextlib
@@ -17,10 +17,14 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ak_lambda.agent_runner import core, requests
-from ak_lambda.agent_runner.fields import RefusedError
+from ak_lambda.agent_runner import core
 from ak_lambda.agent_runner.turn import Turn
+from ak_lambda.shared import requests
+from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, Answer, http_response, is_throttle, refused
 from ak_lambda.shared.cors import cors_headers
+from ak_lambda.shared.environment import setting
+from ak_lambda.shared.fields import RefusedError
+from ak_lambda.shared.turns import turn_key
 
 AGENT_VARIABLE = "AK_CONSTRUCTS_AGENT"
 
@@ -35,51 +39,131 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
     _environment_id = _environment_id or uuid.uuid4().hex
     _runs += 1
     kind = ""
-    started = time.perf_counter()
     try:
         kind = requests.kind_of(event)
         if kind == "ping":
             time.sleep(requests.hold_ms_of(event) / 1000)
             return {"environment_id": _environment_id, "cold": _runs == 1}
+        if kind == "sqs":
+            return _messages(event["Records"], context)
         read = requests.http_request if kind == "http" else requests.direct_request
         request = read(event, lambda: str(uuid.uuid4()))
     except RefusedError as error:
-        reply = core.refused(error)
+        reply = refused(error)
         _log.info("refused", extra={"status": reply.status, "reason": error.message})
     else:
         reply = _run(request, context)
-        _log.log(
-            logging.INFO if reply.went_well else logging.ERROR,
-            "answered",
-            extra={
-                "request_id": request.request_id,
-                "session_id": request.session_id,
-                "status": reply.status,
-                "reason": reply.reason,
-                "duration_ms": round((time.perf_counter() - started) * 1000),
-            },
-        )
-    return core.http_response(reply, cors_headers(event)) if kind == "http" else core.direct_response(reply)
+    return http_response(reply, cors_headers(event)) if kind == "http" else core.direct_response(reply)
 
 
-def _run(request: requests.Request, context: Any) -> core.Answer:  # noqa: ANN401
-    turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=_no_progress)
+def _messages(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Run the messages of a batch."""
+    from ak_lambda.agent_runner.queued import QueuedRuns  # noqa: PLC0415 - an agent without a queue needs none of it
+    from ak_lambda.shared.clients import client  # noqa: PLC0415
+    from ak_lambda.shared.payloads import Payloads  # noqa: PLC0415
+    from ak_lambda.shared.protocol import LEASE_SECONDS  # noqa: PLC0415
+    from ak_lambda.shared.queues import Queue  # noqa: PLC0415
+    from ak_lambda.shared.record_batch import handled  # noqa: PLC0415
+    from ak_lambda.shared.requests_table import RequestsTable  # noqa: PLC0415
+
+    runs = QueuedRuns(
+        table=RequestsTable(client("dynamodb"), setting("AK_CONSTRUCTS_REQUESTS_TABLE")),
+        requests=Queue(client("sqs"), setting("AK_CONSTRUCTS_REQUEST_QUEUE_URL")),
+        replies=Queue(client("sqs"), setting("AK_CONSTRUCTS_REPLY_QUEUE_URL")),
+        payloads=Payloads(lambda: client("s3"), setting("AK_CONSTRUCTS_PAYLOADS_BUCKET")),
+        retention=int(setting("AK_CONSTRUCTS_RETENTION_SECONDS")),
+        max_receives=int(setting("AK_CONSTRUCTS_MAX_RECEIVE_COUNT")),
+        now_ms=lambda: int(time.time() * 1000),
+        run=lambda request, tell, made_ms: _run(
+            request, context, progress=tell, made_ms=made_ms, most_bytes=core.MAX_KEPT_BYTES
+        ),
+    )
+    # A service failed, not the agent: five receives must last for minutes, and a lease may still hold.
+    return handled(records, runs.handle, runs.requests, _log, rest_seconds=lambda _receives: LEASE_SECONDS)
+
+
+def _run(
+    request: requests.Request,
+    context: Any,  # noqa: ANN401
+    *,
+    progress: Callable[[str], None] | None = None,
+    made_ms: int | None = None,
+    most_bytes: int = MAX_RESPONSE_BYTES,
+) -> Answer:
+    """Run the agent within its conversation, and say in the log how that went."""
+    started = time.perf_counter()
+    reply = _answered(request, context, progress or _no_progress, made_ms or int(time.time() * 1000), most_bytes)
+    _log.log(
+        logging.INFO if reply.went_well else logging.ERROR,
+        "answered",
+        extra={
+            "request_id": request.request_id,
+            "session_id": request.session_id,
+            "status": reply.status,
+            "reason": reply.reason,
+            "duration_ms": round((time.perf_counter() - started) * 1000),
+        },
+    )
+    return reply
+
+
+def _answered(
+    request: requests.Request,
+    context: Any,  # noqa: ANN401
+    progress: Callable[[str], None],
+    made_ms: int,
+    most_bytes: int,
+) -> Answer:
+    turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=progress)
+    sessions = _sessions()
+    key = turn_key(made_ms, request.request_id)
+    try:
+        if sessions is not None:
+            now = int(time.time())
+            if not sessions.claim(request.session_id, request.user_id, now=now):
+                return Answer(403, {"error": "session_id belongs to somebody else"}, reason="somebody else's session")
+            turn.history = sessions.history(request.session_id, now=now, before=key)
+    except Exception as error:  # noqa: BLE001 - of the store's: no run without its conversation
+        return _store_failed(error, request)
     try:
         # In a copy of the context: what one user's run sets in a ContextVar, the next user's must not read.
-        return core.answer(contextvars.copy_context().run(_complete, turn), request)
+        result = contextvars.copy_context().run(_complete, turn)
     except BaseException as error:  # noqa: BLE001 - SystemExit and CancelledError too: Lambda would log their text
-        reply = core.failure(error, request.request_id)
-        frames = _frames(error)
-        _log.error(
-            "the agent failed",
-            extra={
-                "request_id": request.request_id,
-                "error_type": type(error).__name__,
-                "agent_at": _place(frames[0]) if frames else None,
-                "raised_at": _place(frames[-1]) if frames else None,
-            },
-        )
-        return reply
+        return _agent_failed(error, request)
+    reply = core.answer(result, request, most_bytes=most_bytes)
+    try:
+        if sessions is not None and reply.went_well:
+            sessions.add_turn(
+                request.session_id,
+                key=key,
+                prompt=request.prompt,
+                answer=core.history_text(reply),
+                request_id=request.request_id,
+                created_at=made_ms,
+                now=int(time.time()),
+            )
+    except Exception as error:  # noqa: BLE001 - better an answer that is not remembered than a second run
+        _log.error("the turn is not kept", extra={"request_id": request.request_id, "error_type": type(error).__name__})
+    return reply
+
+
+def _agent_failed(error: BaseException, request: requests.Request) -> Answer:
+    frames = _frames(error)
+    _log.error(
+        "the agent failed",
+        extra={
+            "request_id": request.request_id,
+            "error_type": type(error).__name__,
+            "agent_at": _place(frames[0]) if frames else None,
+            "raised_at": _place(frames[-1]) if frames else None,
+        },
+    )
+    return core.failure(error, request.request_id)
+
+
+def _store_failed(error: BaseException, request: requests.Request) -> Answer:
+    _log.error("the session store failed", extra={"request_id": request.request_id, "error_type": type(error).__name__})
+    return core.store_failure(request.request_id, throttled=is_throttle(error))
 
 
 def _complete(turn: Turn) -> object:
@@ -107,7 +191,7 @@ async def _joined(pieces: Any) -> str:  # noqa: ANN401
 
 
 def _no_progress(_text: str) -> None:
-    """Nobody can be told while a caller waits for one HTTP response."""
+    """Nobody can be told while a caller waits for one HTTP response, and no queue is behind."""
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
@@ -119,6 +203,16 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _place(frame: traceback.FrameSummary) -> str:
     return f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}"
+
+
+@functools.cache
+def _sessions() -> Any:  # noqa: ANN401
+    """Open the session store, if this function has one."""
+    if "AK_CONSTRUCTS_HISTORY_TURNS" not in os.environ:
+        return None
+    from ak_lambda.shared.sessions import open_sessions  # noqa: PLC0415 - most agents have none
+
+    return open_sessions()
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ak_lambda.agent_runner.requests import Request
+from ak_lambda.shared.requests import Request
 
 
 class Turn:

@@ -1,6 +1,7 @@
 """Answers `GET /health` without touching the agent, so that a health check never costs a model call."""
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         "status": "healthy",
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "runtime": "operational",
-        "memory_backend": "none",
+        "memory_backend": os.environ.get("AK_CONSTRUCTS_MEMORY_BACKEND", "none"),
     }
     return {
         "statusCode": 200,

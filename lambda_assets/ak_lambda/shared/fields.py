@@ -8,6 +8,8 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_:.-]{1,96}")
 
+REFERENCE = "$ak_constructs_ref"  # stands for a body that is kept in S3; no caller's and no agent's may have it
+
 USER_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_:.@+=-]{1,128}")  # no slash: it ends the caller's own name
 
 

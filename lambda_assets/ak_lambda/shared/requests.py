@@ -3,10 +3,11 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ak_lambda.agent_runner.fields import (
+from ak_lambda.shared.fields import (
+    REFERENCE,
     REQUEST_ID,
     SESSION_ID,
     USER_ID,
@@ -16,9 +17,11 @@ from ak_lambda.agent_runner.fields import (
     optional_id,
     optional_string,
 )
-from ak_lambda.agent_runner.identity import caller
+from ak_lambda.shared.identity import caller
 
 MAX_BODY_BYTES = 4 * 1024 * 1024  # of the event's JSON: room below Lambda's 6 MB for headers and escapes
+
+MAX_CONTAINERS = 200_000
 
 MAX_HOLD_MS = 5000
 
@@ -38,11 +41,16 @@ class Request:
 
 
 def kind_of(event: object) -> str:
-    """Tell events apart by their shape: `ping`, `http` (REST or HTTP API proxy) or `direct`."""
+    """Tell events apart by their shape: `ping`, `sqs`, `http` (REST or HTTP API proxy) or `direct`."""
     if not isinstance(event, Mapping):
         raise RefusedError(400, f"event must be an object, got {json_type(event)}")
-    if isinstance(event.get("Records"), list):
-        raise TypeError("events of queues and streams are not answered here")  # an error: the messages stay
+    records = event.get("Records")
+    if isinstance(records, list):
+        if len(event) > 1:
+            raise RefusedError(400, "event must be a request or a queue's event, got both")
+        if all(mapping(record).get("eventSource") == "aws:sqs" for record in records):
+            return "sqs"
+        raise TypeError("events of streams and topics are not answered here")  # an error: the records stay
     kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
     found = [kind for key, kind in kinds.items() if isinstance(event.get(key), Mapping)]
     # A backend may pass on what its own user wrote: that must not turn into an API's event, which says who asks.
@@ -61,14 +69,37 @@ def hold_ms_of(event: Mapping[str, Any]) -> int:
 
 def http_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
     """Read a request from a REST API event (payload 1.0) or an HTTP API event (2.0)."""
-    headers = {str(name).lower(): value for name, value in mapping(event.get("headers")).items()}
-    payload = _flat(_json_object(_text(event)))
+    return request_of(event, http_payload(event), new_id)
+
+
+def http_payload(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the JSON object that a caller sent, in its flat form."""
+    return _flat(_json_object(_text(event)))
+
+
+def request_of(event: Mapping[str, Any], payload: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
+    """Make a request of what a caller sent and of what the API in front says about the caller."""
     return _request(
         payload,
         user_id=caller(event, payload),
-        idempotency_key=headers.get("idempotency-key"),
+        idempotency_key=header(event, "idempotency-key"),
         new_id=new_id,
     )
+
+
+def header(event: Mapping[str, Any], name: str) -> object:
+    """Find a header, in whatever case the caller wrote it."""
+    found = (value for each, value in mapping(event.get("headers")).items() if str(each).lower() == name)
+    return next(found, None)
+
+
+def queued_request(body: str, *, request_id: str, session_id: str, user_id: str | None) -> Request:
+    """Read a request from a message's body; who asks and for which request, the message says."""
+    said = {name: value for name, value in _flat(_json_object(body)).items() if name not in {"request_id", "user_id"}}
+    request = _request(
+        {**said, "session_id": session_id}, user_id=user_id, idempotency_key=None, new_id=lambda: request_id
+    )
+    return replace(request, request_id=request_id)
 
 
 def direct_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
@@ -97,6 +128,8 @@ def _text(event: Mapping[str, Any]) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any]:
+    if text.count("[") + text.count("{") > MAX_CONTAINERS:  # each costs a hundred times its bytes
+        raise RefusedError(400, f"body must have at most {MAX_CONTAINERS:,} brackets and braces")
     try:
         body = json.loads(text, parse_constant=_not_json, parse_float=_finite)
     except RecursionError as error:
@@ -138,6 +171,8 @@ def _request(
     new_id: Callable[[], str],
 ) -> Request:
     _check_text(payload)
+    if REFERENCE in payload:
+        raise RefusedError(400, f"body must not have the key {REFERENCE}")
     prompt = payload.get("prompt")
     if not isinstance(prompt, str):
         raise RefusedError(400, f"prompt must be a string, got {json_type(prompt)}")

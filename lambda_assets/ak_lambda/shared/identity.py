@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ak_lambda.agent_runner.fields import USER_ID, RefusedError, mapping, optional_id
+from ak_lambda.shared.fields import USER_ID, RefusedError, mapping, optional_id
 
 IDENTITY_VARIABLE = "akConstructsIdentity"  # a stage variable: set by the API, out of the caller's reach
 

@@ -1,0 +1,1 @@
+"""Answers requests whose runs all failed, and parks them."""

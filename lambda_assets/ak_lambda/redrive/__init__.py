@@ -1,0 +1,1 @@
+"""Asks for parked requests and replies once more, when somebody says so."""

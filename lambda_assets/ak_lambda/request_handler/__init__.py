@@ -1,0 +1,1 @@
+"""Takes requests in, waits for answers, and tells who asks again."""

@@ -1,0 +1,1 @@
+"""Gives each request its one final answer."""

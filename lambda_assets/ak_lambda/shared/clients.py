@@ -1,0 +1,25 @@
+"""boto3's clients, one each for an environment."""
+
+import functools
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 6},  # some seconds of throttling are ridden out
+    connect_timeout=2,
+    read_timeout=10,
+    max_pool_connections=10,
+    tcp_keepalive=True,
+)
+# A function of the user's, called once: whoever reads the reply calls again, after a rest.
+_CALLS = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=25)
+_LINKS = Config(signature_version="s3v4")  # S3's links in the newer form: the older one cannot be had everywhere
+
+
+@functools.cache
+def client(service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+    """Give the client of a service."""
+    config = _CONFIG.merge({"s3": _LINKS, "lambda": _CALLS}.get(service, _CONFIG))
+    return boto3.client(service, config=config)  # type: ignore[call-overload]

@@ -1,0 +1,233 @@
+"""Put a REST API in front of an agent's queue: wait for the answer, or submit and ask later."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
+from ak_constructs._function import define_function, define_log_group, function_behind
+from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
+from ak_constructs._rest_api import add_json_method, add_method, define_health, define_not_found, define_rest_api
+from ak_constructs._validation import check_at_least, check_matches
+from ak_constructs.agent_function import AgentFunction
+from ak_constructs.agent_queue import AgentQueue
+from ak_constructs.authorization import Authorization, check_authorization
+
+DEFAULT_RATE_LIMIT = 100
+BURST_FACTOR = 2
+REQUEST_HANDLER_MEMORY_MIB = 256
+REQUEST_HANDLER_TIMEOUT = cdk.Duration.seconds(API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS + 1)
+
+
+class QueuedAgentPipeline(Construct):
+    """Defines a REST API that puts requests into an agent's queue, and waits for answers or hands them out later.
+
+    ```text
+    POST /api/v1/chat              -> authorization -> request handler -> requests table, then `AgentQueue` -> agent
+                                                       waits and looks  <- requests table <-  its answer
+    GET  /api/v1/chat/{request_id} -> authorization -> request handler -> the answer, or 202 while there is none
+    GET  /health                   -> a small function of ours, open to everybody
+    ```
+
+    The body is that of `AgentApi`. `request_id` (or the header `Idempotency-Key`) makes a request the same when it is
+    sent again: it is run once, and answered as often as it is asked for. Who made up no id finds it in a 202.
+
+    | case | status | body |
+    |---|---|---|
+    | the answer | 200 | the agent's, or `{"result", "session_id", "request_id"}` |
+    | submitted, no wait | 202, `Location`, `Retry-After` | `{"status": "ACCEPTED", "request_id", "session_id"}` |
+    | no answer yet | 202, the same | `{"status": "PENDING", "request_id", "session_id", "progress"?}` |
+    | an answer over 5 MiB | 303, `Location` a link for 300 s | `{"status": "DONE", "request_id", "session_id"}` |
+    | not known, somebody else's, or expired | 404 | `{"status": "NOT_FOUND", "request_id", "error"}` |
+    | the id stands for another user's request or body | 409 | `{"error"}` |
+    | every run failed | 502 | `{"status": "FAILED", "request_id", "error"}` |
+    | a service is busy; send the same again | 503, `Retry-After` | `{"error", "request_id"}` |
+
+    202 always and only means "not final". Everything else is as in `AgentApi`; somebody else's session is 403. A poll
+    may name the id in its query (`?request_id=`) or, as Agent Kernel's clients do, in its body; a trusted backend's
+    poll names its `user_id` there too.
+
+    **Waiting**: `Prefer: respond-async` is not to wait, `Prefer: wait=10` to wait for at most 10 s; a POST without
+    either does as `mode` says, a GET looks once. A wait ends 1.5 s before API Gateway hangs up at 29 s, with 202. It
+    looks into the table at once and then in steps of 40 ms, later of 4.5 % of the time waited. Each waiting caller
+    occupies an environment of the request handler: requests per second times the seconds they wait is how many you
+    need; `max_waiting` reserves and bounds them. Callers above it are refused, polls too, and `throttled_alarm` says
+    so.
+    Without it, callers who wait share the account's concurrency with the runs they wait for: in production, set it.
+
+    **When to use**: `AgentApi` is simpler for agents that are done in seconds and need not be run again when they die.
+
+    **Resources**, ids relative to this construct: `Queue`, an `AgentQueue`, unless one is given; `RestApi` with its
+    stage `prod`, `AccessLogs`, `Health` and what the authorization needs, as `AgentApi` has them; `RequestHandler`,
+    `RequestHandlerRole`, `RequestHandlerLogs` (256 MiB, 30 s); `ThrottledAlarm`.
+
+    **Permissions** of the request handler: `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on the
+    requests table, `sqs:SendMessage` to the request queue, `s3:PutObject` on `requests/*` and `s3:GetObject` on
+    `answers/*` of the queue's bucket, and what the session store says of a function that looks whose a session is.
+
+    **Not included**: a custom domain, WAF, and the account's one role for API Gateway logs (see `AgentApi`). With
+    sessions in Redis the request handler runs in the agent's network, which must then lead to the table, the queue and
+    the bucket.
+
+    Args:
+        scope: The parent, in the agent's stack.
+        id: The id, unique in the parent.
+        agent: The function that answers, as `AgentQueue` takes it; or an `AgentQueue`, to set its options or to put
+            two APIs in front of it.
+        authorization: How callers prove who they are. Defaults to `Authorization.iam()`.
+        mode: `rest_sync` waits for the answer, `rest_async` answers 202 at once, unless the caller prefers otherwise.
+            Defaults to `rest_sync`.
+        chat_path: Base path, version and endpoint. Defaults to `/api/v1/chat`.
+        cors: Which web pages may call; expose `Location` and `Retry-After` to them. Defaults to none.
+        rate_limit: Requests per second for each route, at least 1, and twice as many at once. Defaults to 100; more
+            are answered with 429.
+        max_waiting: How many callers may wait at once, at least 1; reserved from the account's concurrency. Defaults to
+            no reservation.
+
+    Attributes:
+        access_logs: The log group of the access log.
+        api: The REST API.
+        api_key: The key of `Authorization.api_key()`, else None.
+        authorizer: The authorizer of `Authorization.cognito()` and `.lambda_function()`, else None.
+        chat_path: The chat route's path, below the stage.
+        health_function: The function behind `GET /health`.
+        queue: The queue behind.
+        request_handler: The function that submits, waits and looks up.
+        throttled_alarm: Callers were refused because too many waited.
+        usage_plan: The plan of `Authorization.api_key()`, else None.
+
+    Raises:
+        TypeError: `authorization` is not made by a factory.
+        ValueError: `mode` or `chat_path` is malformed, a limit is below 1, or what `AgentQueue` refuses.
+
+    Example:
+        ```python
+        agent = AgentFunction(stack, "Agent", entry="examples/chat_api/agent", timeout=cdk.Duration.minutes(5))
+        pipeline = QueuedAgentPipeline(stack, "Pipeline", agent=agent, authorization=Authorization.iam())
+        cdk.CfnOutput(stack, "ChatUrl", value=pipeline.chat_url)
+        ```
+
+    Sources:
+        Timeout of 29 s:
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+        Prefer: https://www.rfc-editor.org/rfc/rfc7240
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        agent: lambda_.IFunction | AgentQueue,
+        authorization: Authorization | None = None,
+        mode: str = "rest_sync",
+        chat_path: str = DEFAULT_CHAT_PATH,
+        cors: apigateway.CorsOptions | None = None,
+        rate_limit: int = DEFAULT_RATE_LIMIT,
+        max_waiting: int | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        check_chat_path(agent.agent if isinstance(agent, AgentQueue) else agent, chat_path)
+        check_matches("mode", mode, "rest_sync|rest_async", "rest_sync or rest_async")
+        check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
+        if max_waiting is not None:
+            check_at_least("max_waiting", max_waiting, 1, "leave it out to let the account's pool bound it")
+        authorization = check_authorization(authorization)
+
+        self.chat_path: str = chat_path
+        self.queue: AgentQueue = self._queue_of(agent)
+        self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs")
+        self.api: apigateway.RestApi = define_rest_api(
+            self,
+            access_logs=self.access_logs,
+            identity=authorization.identity,
+            cors=cors,
+            rate_limit=rate_limit,
+            burst_limit=BURST_FACTOR * rate_limit,
+        )
+        self._authorization = authorization.define(self, self.api)
+        self.authorizer: apigateway.IAuthorizer | None = self._authorization.authorizer
+        self.api_key: apigateway.IApiKey | None = self._authorization.api_key
+        self.usage_plan: apigateway.UsagePlan | None = self._authorization.usage_plan
+        backend = self.queue.session_store.memory_backend
+        self.health_function: lambda_.Function = define_health(self, self.api, memory_backend=backend)
+        self.request_handler: lambda_.Function = self._define_request_handler(mode, max_waiting)
+        self._define_routes()
+        define_not_found(self.api, self._authorization)
+        self.throttled_alarm: cloudwatch.Alarm = self._define_throttled_alarm()
+        name_routes(self.queue.agent, chat_path)
+        self.queue.name_mode(mode)
+
+    @property
+    def url(self) -> str:
+        """The address of the stage, known at deployment; it ends with a slash."""
+        return self.api.url
+
+    @property
+    def chat_url(self) -> str:
+        """The address to POST to, known at deployment; polls go to this, a slash and the request id."""
+        return self.api.url_for_path(self.chat_path)
+
+    def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let somebody submit and poll at an API with `Authorization.iam()`."""
+        stage = self.api.deployment_stage.stage_name
+        routes = [("POST", ""), ("GET", ""), ("GET", "/*")]
+        return iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=["execute-api:Invoke"],
+            resource_arns=[
+                self.api.arn_for_execute_api(method, f"{self.chat_path}{below}", stage) for method, below in routes
+            ],
+        )
+
+    def metric_waiting_callers(self) -> cloudwatch.Metric:
+        """Give the number of callers that wait or are being answered, the most in 5 minutes."""
+        return self.request_handler.metric("ConcurrentExecutions", statistic="Maximum")
+
+    def _queue_of(self, agent: lambda_.IFunction | AgentQueue) -> AgentQueue:
+        return agent if isinstance(agent, AgentQueue) else AgentQueue(self, "Queue", agent=agent)
+
+    def _define_request_handler(self, mode: str, max_waiting: int | None) -> lambda_.Function:
+        beside = self._agent_in_a_network()
+        function = define_function(
+            self,
+            "RequestHandler",
+            handler="ak_lambda.request_handler.handler.handler",
+            memory_size=REQUEST_HANDLER_MEMORY_MIB,
+            timeout=REQUEST_HANDLER_TIMEOUT,
+            reserved_concurrent_executions=max_waiting,
+            vpc=beside.vpc if beside else None,
+            vpc_subnets=beside.vpc_subnets if beside else None,
+        )
+        function.add_environment("AK_CONSTRUCTS_MODE", mode)
+        self.queue.connect_request_handler(function)
+        return function
+
+    def _agent_in_a_network(self) -> AgentFunction | None:
+        """Find the agent whose network holds the sessions: who submits must look there whose a session is."""
+        function = function_behind(self.queue.agent)
+        reaches = self.queue.session_store.memory_backend == "redis"
+        return function if reaches and isinstance(function, AgentFunction) else None
+
+    def _define_routes(self) -> None:
+        integration = apigateway.LambdaIntegration(self.request_handler, allow_test_invoke=False)
+        chat = self.api.root.resource_for_path(self.chat_path)
+        add_json_method(chat, "POST", integration, api=self.api, authorization=self._authorization)
+        for resource in (chat, chat.add_resource("{request_id}")):
+            add_method(resource, "GET", integration, authorization=self._authorization)
+
+    def _define_throttled_alarm(self) -> cloudwatch.Alarm:
+        return cloudwatch.Alarm(
+            self,
+            "ThrottledAlarm",
+            metric=self.request_handler.metric_throttles(period=cdk.Duration.minutes(1)),
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description="callers are refused: more wait at once than max_waiting or the account allows",
+        )
