@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.document import write_part
 from benchmarks.processes import Side, Spread, compare, figure, ratio
 from test.pythons import find_python
 
@@ -163,10 +164,11 @@ def cold_start(bench: Bench, runs: int) -> dict[str, Spread]:
 
 def zip_sizes(bench: Bench) -> dict[str, int]:
     """Zip what each side deploys for an agent of a few lines."""
-    return {name: _zipped(bench.work / f"{name}-shipped", bench.work / f"{name}.zip") for name in ("ours", "theirs")}
+    return {name: zipped(bench.work / f"{name}-shipped", bench.work / f"{name}.zip") for name in ("ours", "theirs")}
 
 
-def _zipped(folder: Path, target: Path) -> int:
+def zipped(folder: Path, target: Path) -> int:
+    """Zip a folder without bytecode, and give the size."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -274,7 +276,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as work:
         text = report(Bench(Path(work), python), arguments.runs)
-    (ROOT / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+    write_part(text)
     print(text)
     return 0
 

@@ -2,12 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
 from benchmarks import by_constructs, by_hand
+from benchmarks.document import write_part
+from benchmarks.queued_pipeline import bill
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +32,36 @@ def test_both_sides_of_the_synthesis_define_the_same_resources(app: cdk.App, mon
 def test_the_benchmarks_were_run_and_say_how() -> None:
     """Date, versions and command stand beside the figures, and a goal missed says so."""
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert "`uv run python -m benchmarks.agent_function` on 20" in text
+    for program in ("agent_function", "queued_pipeline"):
+        assert f"`uv run python -m benchmarks.{program}` on 20" in text
     for name in ("Python 3.1", "aws-cdk-lib 2.", "agentkernel 0.9.5", "boto3 1."):
         assert name in text
-    assert text.count(": met |") + text.count("**missed**") == 4
+    assert text.count(": met |") + text.count("**missed**") == 4 + 6
+
+
+def test_each_benchmark_rewrites_its_own_part(tmp_path: Path) -> None:
+    """And leaves the others as they are."""
+    document = tmp_path / "benchmarks.md"
+    for text in ("# First\n\n1\n", "## Second\n\n1\n", "# First\n\n2\n"):
+        write_part(text, document)
+    assert document.read_text(encoding="utf-8") == "# First\n\n2\n\n## Second\n\n1\n"
+
+
+def test_a_bill_is_time_by_memory_and_calls_by_their_units() -> None:
+    """One second with 1 GiB, a message, and a consistent read of up to 4 kB, a million times each."""
+    measured: dict[str, Any] = {
+        "calls": [("request_handler", "sqs.SendMessage", 1.0), ("request_handler", "dynamodb.GetItem", 1.0)],
+        "seconds": {"request_handler": [1.0], "agent_runner": [2.0], "response_handler": []},
+    }
+    functions = dict.fromkeys(measured["seconds"], (1024, "arm64"))
+    priced = bill(measured, functions)
+    assert {name: round(dollars, 4) for name, dollars in priced.parts.items()} == {
+        "API": 3.5,
+        "request handler's time": 13.3334,
+        "response handler's time": 0.0,
+        "invocations": 0.4,
+        "queues": 0.5,
+        "reads": 0.125,
+        "writes": 0.0,
+    }
+    assert (round(priced.runner_dollars, 4), priced.calls["request_handler"]) == (26.6668, 2)

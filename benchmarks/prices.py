@@ -1,0 +1,47 @@
+"""What AWS asks for in us-east-1, in dollars; read 2026-11-21, first tier, without free tiers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """A price.
+
+    Attributes:
+        dollars: For one unit.
+        unit: Of what.
+        source: Where it was read.
+    """
+
+    dollars: float
+    unit: str
+    source: str
+
+
+PRICES = {
+    "arm64": Price(
+        dollars=0.0000133334, unit="GB-s of Lambda, arm64", source="https://cloudchipr.com/blog/aws-lambda-pricing"
+    ),
+    "x86_64": Price(
+        dollars=0.0000166667, unit="GB-s of Lambda, x86_64", source="https://cloudchipr.com/blog/aws-lambda-pricing"
+    ),
+    "invocation": Price(
+        dollars=0.20e-6, unit="invocation of Lambda", source="https://cloudchipr.com/blog/aws-lambda-pricing"
+    ),
+    "sqs": Price(dollars=0.50e-6, unit="FIFO request of SQS", source="https://cloudburn.io/blog/amazon-sqs-pricing"),
+    "read": Price(
+        dollars=0.125e-6,
+        unit="read unit of DynamoDB on demand",
+        source="https://airbyte.com/data-engineering-resources/dynamodb-pricing",
+    ),
+    "write": Price(
+        dollars=0.625e-6,
+        unit="write unit of DynamoDB on demand",
+        source="https://airbyte.com/data-engineering-resources/dynamodb-pricing",
+    ),
+    "api": Price(
+        dollars=3.50e-6,
+        unit="request to a REST API",
+        source="https://docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration/cost-optimization.html",
+    ),
+}
