@@ -247,6 +247,13 @@ def test_item_is_of_its_session_and_user(session_id: str, user_id: str | None, *
     assert protocol.is_of(ITEM, session_id=session_id, user_id=user_id) is own
 
 
+def test_nobodys_item_is_nobodys() -> None:
+    """Of an API that asks for no proof."""
+    item = {**ITEM, "user_id": ""}
+    assert protocol.is_of(item, session_id="s", user_id=None)
+    assert not protocol.is_of(item, session_id="s", user_id="u")
+
+
 @pytest.mark.parametrize(
     ("status", "pending_until", "lease_until", "can"),
     [

@@ -13,6 +13,7 @@ from ak_lambda.shared.identity import caller
 from ak_lambda.shared.payloads import ANSWERS, MAX_INLINE_BYTES, MAX_MESSAGE_BYTES, REQUESTS, Payloads
 from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.requests_table import RequestsTable
+from ak_lambda.shared.sessions import Sessions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,7 @@ class Submissions:
     table: RequestsTable
     requests: Queue
     payloads: Payloads
-    sessions: Any
+    sessions: Sessions
     retention: int
     default_wait_ms: int
     takes_large: bool
