@@ -38,9 +38,9 @@ class AgentFunction(lambda_.Function):
 
     The callable takes one `turn` and returns a `str` (the answer), returns a `dict` (sent as it is, with `session_id`
     added) or yields `str` pieces that are joined; it may be async. `turn` has `prompt`, `session_id`, `request_id`,
-    `user_id` (as the authorizer says, never from a body), `agent`, `extra` (every other key of the request), `history`
-    (the last turns, where a `SessionStore` is attached), `progress(text)` and `remaining_ms()`. Your code imports
-    nothing of this library.
+    `user_id` (as was proved; a body's for trusted backends only), `agent`, `extra` (every other key of the request),
+    `history` (the last turns, where a `SessionStore` is attached), `progress(text)` and `remaining_ms()`. Your code
+    imports nothing of this library.
 
     When the callable raises, the caller gets 502 (503 when AWS throttled it) without the error's text, and the log
     has the error's type and place but not its message, which may quote the prompt. A `dict` with `error` and without

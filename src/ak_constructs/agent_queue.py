@@ -68,11 +68,14 @@ class AgentQueue(Construct):
     optional), its group is the session, its deduplication id the request id. Who may send speaks for every user, by
     attribute alone. A message without `request_id` is known by its own id; one whose id stands for another user's or
     session's request is dropped, and logged. APIs in front of one queue share its request ids and its users' names.
-    `add_reply_handler` has a function of yours told the answers, and `grant_read_answers` lets one read them.
+    `add_reply_handler` has a function of yours told the answers (one that also sends belongs into the queue's stack).
+    `grant_read_answers` lets one read them: the item of the table has `request_id`, `status` (PENDING, DONE or FAILED),
+    `status_code` and `answer`, JSON text or, of a large one, `{"$ak_constructs_ref": {"bucket", "key", "bytes",
+    "sha256"}}`. It is there from the first run on. With `fifo=False` an attribute `session_id` says the session.
 
     **An agent with a handler of its own**, `agentkernel`'s `ServerlessAgentRunner.handle` for one, gets Agent Kernel's
-    names of the queues. It has no lease, no progress and no large requests: a message that is delivered twice is run
-    twice, though only one answer counts.
+    names of the queues. It has no lease, no progress and no large requests: a message that is delivered or submitted
+    twice is run twice, though only one answer counts, and one that is killed comes back after its timeout and a minute.
 
     **When to use**: runs longer than an API waits, or callers who cannot lose an answer. `QueuedAgentPipeline` puts an
     API in front. On a pool of managed instances a run may take up to 5400 s.
