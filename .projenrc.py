@@ -144,7 +144,10 @@ TASKS = {
         "Unit and contract tests and one smoke test on the local emulator (under 5 minutes)",
         ['pytest --cov --cov-report=term -n 2 --dist loadfile -m "not local"'],
     ),
-    "test:local": ("The longer suite on the local emulator", ["pytest --no-cov -m local -n 2 --dist loadfile"]),
+    "test:local": (
+        "The longer suite on the local emulator",
+        ["pytest --no-cov -m local -n 2 --dist loadfile --no-loadscope-reorder"],
+    ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",
         ["python -m benchmarks.agent_function", "python -m benchmarks.queued_pipeline"],
