@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,12 +19,15 @@ STEPS = 5  # four here, and what the demo is about
 
 
 @contextlib.contextmanager
-def deployed(example: str, stack: str) -> Iterator[tuple[Emulator, dict[str, str]]]:
+def deployed(
+    example: str, stack: str, *, context: Mapping[str, str] | None = None
+) -> Iterator[tuple[Emulator, dict[str, str]]]:
     """Deploy an example and give the emulator and the stack's outputs; nothing is left at the end, or after an error.
 
     Args:
         example: The name of its folder.
         stack: The name of its stack.
+        context: What the app is told. Defaults to nothing.
     """
     with contextlib.ExitStack() as running:
         try:
@@ -38,7 +41,8 @@ def deployed(example: str, stack: str) -> Iterator[tuple[Emulator, dict[str, str
             with step(f"3/{STEPS} cdk bootstrap"):
                 bootstrap(aws, work)
             with step(f"4/{STEPS} cdk deploy"):
-                outputs = deploy(aws, work, app=f"{sys.executable} -m examples.{example}.app")[stack]
+                app = f"{sys.executable} -m examples.{example}.app"
+                outputs = deploy(aws, work, app=app, context=context)[stack]
             yield aws, outputs
         finally:  # a second Ctrl-C must not interrupt the cleaning up
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from examples.local.emulator import ROOT, Emulator, stop_group
@@ -26,7 +27,9 @@ def bootstrap(emulator: Emulator, work: Path) -> None:
     run(command, cwd=work, seconds=BOOTSTRAP_SECONDS, environment=_environment(emulator, work))
 
 
-def deploy(emulator: Emulator, work: Path, *, app: str, cwd: Path = ROOT) -> dict[str, dict[str, str]]:
+def deploy(
+    emulator: Emulator, work: Path, *, app: str, cwd: Path = ROOT, context: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
     """Deploy all stacks of an app and give their outputs by stack.
 
     Args:
@@ -34,10 +37,12 @@ def deploy(emulator: Emulator, work: Path, *, app: str, cwd: Path = ROOT) -> dic
         work: A folder for what the command line writes.
         app: The command that synthesizes, such as `python app.py`.
         cwd: Where that command runs.
+        context: What the app is told. Defaults to nothing.
     """
     outputs = work / "outputs.json"
     command = [str(CDK), "deploy", "--all", "--app", app, "--output", str(work / "cdk.out")]
     command += ["--require-approval", "never", "--outputs-file", str(outputs), "--no-notices"]
+    command += [word for name, value in (context or {}).items() for word in ("--context", f"{name}={value}")]
     run(command, cwd=cwd, seconds=DEPLOY_SECONDS, environment=_environment(emulator, work))
     found: dict[str, dict[str, str]] = json.loads(outputs.read_text(encoding="utf-8"))
     return found
@@ -73,5 +78,6 @@ def _environment(emulator: Emulator, work: Path) -> dict[str, str]:
         **emulator.environment,
         "CDK_HOME": str(work / "cdk-home"),  # it remembers accounts there by access key; these are nobody's
         "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "CDK_VALIDATION": "false",  # seconds, for warnings that nobody would see; a unit test makes them errors
         "CI": "true",
     }

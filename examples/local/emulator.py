@@ -1,6 +1,7 @@
 """Starts and stops a local AWS emulator, on loopback, in a virtual environment of its own."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -65,15 +66,22 @@ def prepare(base: str = sys.executable) -> Path:
     environment = ROOT / ".emulator" / key
     python = environment / "bin" / "python"
     complete = environment / "complete"
-    if not complete.is_file():
-        uv = str(Path(_find_uv()).absolute())
-        # From outside the project, whose own pins are not meant for this environment.
-        subprocess.run([uv, "venv", "-q", "--clear", "-p", base, environment], check=True, cwd="/")
-        install = [uv, "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-p", str(python)]
-        install += ["-r", str(requirements)]
-        subprocess.run(install, check=True, cwd="/")
-        complete.touch()
+    environment.parent.mkdir(exist_ok=True)
+    with environment.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # others may need it at the same moment
+        if not complete.is_file():
+            _make(environment, base)
+            complete.touch()
     return python
+
+
+def _make(environment: Path, base: str) -> None:
+    uv = str(Path(_find_uv()).absolute())
+    # From outside the project, whose own pins are not meant for this environment.
+    subprocess.run([uv, "venv", "-q", "--clear", "-p", base, environment], check=True, cwd="/")
+    install = [uv, "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:"]
+    install += ["-p", str(environment / "bin" / "python"), "-r", str(HERE / "requirements.txt")]
+    subprocess.run(install, check=True, cwd="/")
 
 
 @contextlib.contextmanager

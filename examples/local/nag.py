@@ -16,7 +16,8 @@ def each(packs: tuple[str, ...], rule: str) -> tuple[str, ...]:
 
 def acknowledge_all(stack: cdk.Stack, acknowledgements: Acknowledgements) -> None:
     """Attach every acknowledgement to its construct."""
+    constructs = {child.node.path: child for child in stack.node.find_all()}  # once: every question goes to Node.js
     for paths, ids, reason in acknowledgements:
         for path in paths:
-            (construct,) = (child for child in stack.node.find_all() if child.node.path == f"{stack.node.path}/{path}")
+            construct = constructs[f"{stack.node.path}/{path}"]
             cdk.Validations.of(construct).acknowledge(*(cdk.Acknowledgment(id=id_, reason=reason) for id_ in ids))

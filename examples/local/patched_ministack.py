@@ -5,6 +5,7 @@ Everything named with an underscore is private to MiniStack: the version is pinn
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import threading
@@ -38,10 +39,23 @@ def honour_time_to_live() -> None:
         handlers["create"] = _with_time_to_live(handlers["create"])
 
 
+def name_parameters_simply() -> None:
+    """Give a parameter without a name one without a slash, as CloudFormation does: its ARN hangs on it."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::SSM::Parameter"]
+    create = handlers["create"]
+
+    def create_named(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        return create(logical_id, {"Name": f"CFN-{logical_id}-{stack_name}", **properties}, stack_name)
+
+    handlers["create"] = create_named
+
+
 def authorize_as_aws_does() -> None:
-    """Ask for the action that AWS asks for where an operation has none of its own name.
+    """Ask for the action that AWS asks for where an operation has none of its own name, and of Lambda by version.
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html, read 2026-11-21
+    AWS's notice as quoted in https://github.com/juanjoDiaz/serverless-plugin-warmup/issues/304, read 2026-11-21: a
+    call with a qualifier needs a permission for the qualified ARN.
     """
     actions = {
         "bedrock:Converse": "bedrock:InvokeModel",
@@ -52,12 +66,17 @@ def authorize_as_aws_does() -> None:
     }
     action_of, resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
 
-    def action(*arguments: object) -> str | None:
+    def action(*arguments: Any) -> str | None:
+        method, path, query = arguments[1], arguments[2], arguments[5]
+        if method == "GET" and path.endswith("/provisioned-concurrency") and "List" in query:
+            return "lambda:ListProvisionedConcurrencyConfigs"
         found: str | None = action_of(*arguments)
         return actions.get(found or "", found)
 
-    def resource(*arguments: object) -> str:
-        return unquote(resource_of(*arguments))
+    def resource(*arguments: Any) -> str:
+        found = unquote(resource_of(*arguments))
+        qualifier = lambda_svc._qp_first(arguments[5], "Qualifier")
+        return f"{found}:{qualifier}" if arguments[0] == "lambda" and qualifier else found
 
     iam_actions.extract_iam_action = action
     iam_actions.extract_resource_arn = resource
@@ -116,6 +135,41 @@ def end_integrations_in_time() -> None:
         return apigateway_v1._gw_error("INTEGRATION_TIMEOUT", "Endpoint request timed out")
 
     apigateway_v1._invoke_lambda_proxy_v1 = invoke_in_time
+
+
+def list_provisioned_concurrency() -> None:
+    """Answer ListProvisionedConcurrencyConfigs, which it took for the call that gives a single one."""
+    handle = lambda_svc.handle_request
+
+    async def handle_with_list(method: str, path: str, headers: Any, body: bytes, query: dict[str, Any]) -> Any:
+        parts = unquote(path).split("/")
+        if method != "GET" or parts[-1] != "provisioned-concurrency" or "List" not in query:
+            return await handle(method, path, headers, body, query)
+        name = lambda_svc._resolve_request_scoped_name(parts[-2])
+        if name not in lambda_svc._functions:
+            message = f"Function not found: {lambda_svc._func_arn(name)}"
+            return lambda_svc.error_response_json("ResourceNotFoundException", message, 404)
+        configured = lambda_svc._functions[name]["provisioned_concurrency"]
+        arn = lambda_svc._func_arn(name)
+        listed = [{**each, "FunctionArn": f"{arn}:{qualifier}"} for qualifier, each in configured.items()]
+        return lambda_svc.json_response({"ProvisionedConcurrencyConfigs": listed})
+
+    lambda_svc.handle_request = handle_with_list
+
+
+def date_versions_by_description() -> None:
+    """Let tests have old versions: one whose description is a moment was published then."""
+    publish = lambda_svc._publish_version
+
+    def publish_then(name: str, data: dict[str, Any]) -> Any:
+        answer = publish(name, data)
+        description = data.get("Description") or ""
+        if re.fullmatch(r"[0-9-]+T[0-9:.]+\+0000", description):
+            versions = lambda_svc._functions[name]["versions"]
+            versions[max(versions, key=int)]["config"]["LastModified"] = description
+        return answer
+
+    lambda_svc._publish_version = publish_then
 
 
 def take_loopback_for_tls() -> None:
@@ -225,12 +279,15 @@ if __name__ == "__main__":
     del sys.argv[1:]  # whose emulator this is, for people who read a list of processes
     add_placeholders()
     honour_time_to_live()
+    name_parameters_simply()
     authorize_as_aws_does()
     run_message_groups_in_parallel()
     keep_failures_apart()
     delete_with_own_receipt()
     poll_at_once()
     end_integrations_in_time()
+    list_provisioned_concurrency()
+    date_versions_by_description()
     take_loopback_for_tls()
     keep_case_of_headers()
     name_api_keys()

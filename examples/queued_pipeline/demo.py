@@ -9,7 +9,6 @@ It prints a table of all modes and, of one request, what happened when. `--quick
 
 import argparse
 import json
-import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from examples.local.demo import CREDENTIALS, STEPS, deployed, run
 from examples.local.emulator import Emulator
 from examples.local.logs import client, log_lines
 from examples.local.progress import step
+from examples.local.table import table
 
 SECONDS = (0.1, 2.0, 20.0)
 TIMELINE_SECONDS = 3.0
@@ -82,7 +82,7 @@ def main(*, quick: bool) -> int:
         times = [seconds for seconds in SECONDS if not quick or seconds <= 2]  # noqa: PLR2004
         rows = [row for seconds in times for row in _rows(aws, outputs, seconds)]
         print()
-        print(_table(("mode", "agent", "statuses", "answer after", "added"), rows))
+        print(table(("mode", "agent", "statuses", "answer after", "added"), rows))
         print("\nadded: what the answer took besides the agent. A poll comes each second, as Retry-After says, and so")
         print(
             "an answer waits up to a second for the next one; `Prefer: wait=N` with a poll would wait for it instead.\n"
@@ -151,7 +151,7 @@ def _print_timeline(aws: Emulator, outputs: Mapping[str, str]) -> None:
         asked = asking.result()
     events = _of_caller(asked) + _of_item(asked, items) + _of_logs(aws, outputs, asked)
     rows = [(f"{ms:,.0f} ms", where, what) for ms, where, what in sorted(events)]
-    print(_table(("after", "where", "what"), rows))
+    print(table(("after", "where", "what"), rows))
 
 
 Event = tuple[float, str, str]
@@ -229,21 +229,6 @@ def _of_line(where: str, line: Mapping[str, Any], asked: Asked) -> list[Event]:
         return []  # each poll's; the caller's lines say it all
     ends = f"logs {line['message']!r}, status {line['status']}, after {took:,} ms of its own"
     return [(ended - took, where, "begins"), (ended, where, ends)]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align columns: numbers to the right."""
-    lines = [head, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    numbers = [all(re.match(r"-?[\d,.]+ ", row[column]) for row in rows) for column in range(len(head))]
-    padded = [
-        "  ".join(
-            text.rjust(width) if number else text.ljust(width)
-            for text, width, number in zip(line, widths, numbers, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([padded[0], "  ".join("-" * width for width in widths), *padded[1:]])
 
 
 if __name__ == "__main__":

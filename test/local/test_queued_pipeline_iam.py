@@ -95,6 +95,23 @@ def without(aws: Emulator, role: str, action: str) -> Iterator[None]:
         roles.put_role_policy(**put, PolicyDocument=json.dumps(document))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unanswered(aws: Emulator, outputs: dict[str, str]) -> Mapping[str, httpx.Response]:
+    """Submit what the runner may not handle, each without another grant, and give the first poll of each.
+
+    Before all tests, which go on while these wait for their next run.
+    """
+    polls = {}
+    for action in ("sqs:SendMessage", "dynamodb:UpdateItem"):
+        request_id = new_id("unanswered")
+        before = len(refusals(aws, outputs["AgentLogGroup"]))
+        with without(aws, "AgentRole", action):
+            call(aws, outputs["AcceptUrl"], {"prompt": "hi", "seconds": 0.1, "request_id": request_id})
+            until(lambda: len(refusals(aws, outputs["AgentLogGroup"])) > before)  # noqa: B023 - called before the next round
+        polls[request_id] = call(aws, f"{outputs['AcceptUrl']}/{request_id}")
+    return polls
+
+
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_requests_and_answers_of_any_size_need_no_more_than_is_granted(
     aws: Emulator, outputs: dict[str, str], size: int
@@ -183,19 +200,11 @@ def test_without_one_grant_an_answer_waits_in_the_reply_queue(
 
 
 def test_without_one_grant_the_runner_gives_its_message_back_for_a_minute(
-    aws: Emulator, outputs: dict[str, str]
+    aws: Emulator, outputs: dict[str, str], unanswered: Mapping[str, httpx.Response]
 ) -> None:
     """Whether it could not begin or could not reply; its log names the error, and a later run answers."""
-    logs = outputs["AgentLogGroup"]
-    ids = []
-    for action in ("sqs:SendMessage", "dynamodb:UpdateItem"):
-        ids.append(new_id("unanswered"))
-        before = len(refusals(aws, logs))
-        with without(aws, "AgentRole", action):
-            call(aws, outputs["AcceptUrl"], {"prompt": "hi", "seconds": 0.1, "request_id": ids[-1]})
-            until(lambda: len(refusals(aws, logs)) > before)  # noqa: B023 - called before the next round
-        assert call(aws, f"{outputs['AcceptUrl']}/{ids[-1]}").status_code == 202
-    for request_id in ids:
+    assert [response.status_code for response in unanswered.values()] == [202, 202]
+    for request_id in unanswered:
         assert answer(aws, outputs, request_id, 80).status_code == 200
 
 
