@@ -13,7 +13,8 @@ import pytest
 from aws_cdk import aws_lambda as lambda_
 
 from ak_constructs import AgentFunction, _bundling, _dependencies
-from ak_constructs._assets import lambda_assets, own_code
+from ak_constructs._assets import own_code
+from ak_constructs._lambda_assets import lambda_assets
 from test.pythons import require_python, this_version
 
 

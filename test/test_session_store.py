@@ -16,7 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction, SessionStore, _redis_client
-from ak_constructs._assets import lambda_assets
+from ak_constructs._lambda_assets import lambda_assets
 from ak_constructs._session_backends import REDIS_ACCESS
 from test.support import logical_ids, normalised, statements
 

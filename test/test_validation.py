@@ -3,7 +3,14 @@
 import aws_cdk as cdk
 import pytest
 
-from ak_constructs._validation import check_at_least, check_at_most, check_matches, check_timeout_at_most
+from ak_constructs._validation import (
+    check_at_least,
+    check_at_most,
+    check_duration_at_least,
+    check_matches,
+    check_timeout_at_most,
+    check_whole,
+)
 
 
 def test_a_text_that_matches_as_a_whole_passes() -> None:
@@ -27,6 +34,14 @@ def test_fails_when_a_number_is_below_its_bound() -> None:
     """The message has subject, rule, value and remedy."""
     with pytest.raises(ValueError, match=r"^count must be at least 1, got 0; raise it$"):
         check_at_least("count", 0, 1, "raise it")
+
+
+def test_fails_when_a_count_has_a_part() -> None:
+    """The message has subject, rule, value and remedy."""
+    check_whole("count", 2)
+    check_whole("count", cdk.Token.as_number({"Ref": "X"}))
+    with pytest.raises(ValueError, match=r"^count must be a whole number, got 2\.5; round it$"):
+        check_whole("count", 2.5)
 
 
 def test_fails_when_a_number_is_above_its_bound() -> None:
@@ -53,3 +68,11 @@ def test_tokens_pass() -> None:
     check_at_least("count", cdk.Token.as_number({"Ref": "X"}), 1, "raise it")
     check_at_most("count", cdk.Token.as_number({"Ref": "X"}), -(10**300), "lower it")
     check_timeout_at_most("timeout", cdk.Duration.seconds(cdk.Token.as_number({"Ref": "X"})), 29, "lower it")
+    check_duration_at_least("age", cdk.Duration.seconds(cdk.Token.as_number({"Ref": "X"})), 10, "raise it")
+
+
+def test_a_duration_at_its_least_passes_and_a_shorter_one_does_not() -> None:
+    """The message has subject, rule, value and remedy."""
+    check_duration_at_least("age", cdk.Duration.seconds(10), 10, "raise it")
+    with pytest.raises(ValueError, match=r"^age must be at least 10 s, got 9 s; raise it$"):
+        check_duration_at_least("age", cdk.Duration.seconds(9), 10, "raise it")

@@ -1,17 +1,10 @@
-"""Where this library's own Lambda code lies; the only caller of `Code.from_asset` for it."""
-
-from pathlib import Path
+"""The only caller of `Code.from_asset` for this library's own Lambda code."""
 
 from aws_cdk import aws_lambda as lambda_
 
+from ak_constructs._lambda_assets import lambda_assets
+
 EXCLUDED = ["**/__pycache__", "**/*.pyc"]  # pip compiles what a wheel brings: the hash must not see it
-
-
-def lambda_assets() -> Path:
-    """Find the folder that becomes the zip's root: inside the installed package, or else beside `src/`."""
-    package = Path(__file__).parent
-    installed = package / "lambda_assets"
-    return installed if installed.is_dir() else package.parents[1] / "lambda_assets"
 
 
 def own_code() -> lambda_.Code:

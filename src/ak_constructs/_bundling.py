@@ -10,8 +10,8 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_lambda as lambda_
 
-from ak_constructs._assets import lambda_assets
 from ak_constructs._dependencies import Platform, check_size, find_dependencies, install
+from ak_constructs._lambda_assets import lambda_assets
 
 _FORMAT = "1"  # raise when the same sources would give another asset
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})

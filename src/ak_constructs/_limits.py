@@ -17,6 +17,10 @@ LAMBDA_TIMEOUT_SECONDS: Final = 900
 """Longest run of a function outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+LAMBDA_INIT_SECONDS: Final = 10
+"""How long an environment may take to start; one that takes longer starts once more, within the function's timeout.
+Read 2026-11-21. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
+
 LAMBDA_MANAGED_TIMEOUT_SECONDS: Final = 5400
 """Longest run on managed instances, for asynchronous invokes and event source mappings. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -25,12 +29,20 @@ LAMBDA_MEMORY_MIB: Final = (128, 10_240)
 """Least and most memory of a function, outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
+LAMBDA_VCPU_MIB: Final = 1769
+"""Memory with which a function has one whole virtual processor. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+
 LAMBDA_STORAGE_MIB: Final = (512, 10_240)
 """Least and most ephemeral storage of a function. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 LAMBDA_UNZIPPED_BYTES: Final = 262_144_000
 """Unzipped size of code and layers together. Read 2026-11-20.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+LAMBDA_ENVIRONMENT_BYTES: Final = 4096
+"""All environment variables of a function together. Read 2026-11-21.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 LAMBDA_SQS_CONCURRENCY: Final = (2, 1000)
@@ -56,3 +68,44 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 ELASTICACHE_SERVERLESS_ZONES: Final = 3
 """Availability zones that a serverless cache keeps its data in. Read 2026-11-21.
 https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/WhatIs.deployment.html"""
+
+LAMBDA_MANAGED_MEMORY_MIB: Final = (2048, 32_768)
+"""Least and most memory of a function on managed instances. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-scaling.html
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+
+LAMBDA_MANAGED_GIB_PER_VCPU: Final = (2, 8)
+"""Least and most ExecutionEnvironmentMemoryGiBPerVCpu. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/api/API_LambdaManagedInstancesCapacityProviderConfig.html"""
+
+LAMBDA_MANAGED_CONCURRENCY: Final = (1, 1600)
+"""Least and most PerExecutionEnvironmentMaxConcurrency. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/api/API_LambdaManagedInstancesCapacityProviderConfig.html"""
+
+LAMBDA_MANAGED_CONCURRENCY_PER_VCPU: Final = 64
+"""Most concurrent runs for each vCPU of an execution environment. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-scaling.html"""
+
+LAMBDA_MANAGED_ENVIRONMENTS: Final = (1, 15_000)
+"""Least and most execution environments of a version that runs; 0 deactivates it. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-scaling.html"""
+
+LAMBDA_MANAGED_DEFAULT_ENVIRONMENTS: Final = 3
+"""Execution environments that a version keeps when nothing is said; and instances that a pool starts. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-scaling.html"""
+
+LAMBDA_MANAGED_FEE_PERCENT: Final = 15
+"""What Lambda charges on top of the price of the instances. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html"""
+
+CAPACITY_PROVIDER_VERSIONS: Final = 100
+"""Function versions for each capacity provider, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-quotas.html"""
+
+CAPACITY_PROVIDER_SUBNETS: Final = (1, 16)
+"""Least and most subnets of a capacity provider. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-capacity-providers.html"""
+
+CAPACITY_PROVIDER_TAGS: Final = 40
+"""Tags that a capacity provider may propagate. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/api/API_PropagateTags.html"""

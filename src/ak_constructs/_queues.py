@@ -6,6 +6,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from ak_constructs._alarms import define_alarm
 from ak_constructs._limits import SQS_MESSAGE_BYTES
 
 STUCK_AFTER = cdk.Duration.minutes(5)
@@ -85,19 +86,12 @@ def _alarms(
     depth = queue.metric_approximate_number_of_messages_visible(period=minute)
     oldest = queue.metric_approximate_age_of_oldest_message(period=minute)
     return (
-        _alarm(scope, f"{id}DepthAlarm", depth, 1, f"{what}: messages are there"),
-        _alarm(scope, f"{id}AgeAlarm", oldest, int(age.to_seconds()), f"{what}: the oldest is getting old"),
-    )
-
-
-def _alarm(scope: Construct, id: str, metric: cloudwatch.Metric, threshold: int, description: str) -> cloudwatch.Alarm:
-    return cloudwatch.Alarm(
-        scope,
-        id,
-        metric=metric,
-        threshold=threshold,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        evaluation_periods=1,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        alarm_description=description,
+        define_alarm(scope, f"{id}DepthAlarm", metric=depth, threshold=1, description=f"{what}: messages are there"),
+        define_alarm(
+            scope,
+            f"{id}AgeAlarm",
+            metric=oldest,
+            threshold=int(age.to_seconds()),
+            description=f"{what}: the oldest is getting old",
+        ),
     )

@@ -8,8 +8,8 @@ import jsii
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from ak_constructs._assets import lambda_assets
 from ak_constructs._dependencies import Platform, install
+from ak_constructs._lambda_assets import lambda_assets
 
 # The client is pure Python: the tag matters to the installer only, and one layer serves both architectures.
 _PLATFORM = Platform(machine="aarch64", python="3.12")

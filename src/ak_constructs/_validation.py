@@ -1,8 +1,23 @@
-"""Checks that must see through CDK tokens: a value that is only known at deployment passes."""
+"""Checks that must see through CDK tokens: a value that is only known at deployment passes; and when they are made."""
 
 import re
+from collections.abc import Callable
 
 import aws_cdk as cdk
+import jsii
+from constructs import IValidation
+
+
+@jsii.implements(IValidation)
+class AtSynthesis:
+    """Looks again when the app is synthesised, at what was set in the meantime: the order of lines does not matter."""
+
+    def __init__(self, refusals: Callable[[], list[str]]) -> None:
+        self._refusals = refusals
+
+    def validate(self) -> list[str]:
+        """Give what is wrong."""
+        return self._refusals()
 
 
 def check_matches(name: str, value: str, pattern: str, form: str) -> None:
@@ -15,6 +30,12 @@ def check_at_least(name: str, value: float, least: int, remedy: str) -> None:
     """Raise when a number is too small."""
     if not cdk.Token.is_unresolved(value) and value < least:
         raise ValueError(f"{name} must be at least {least}, got {value:g}; {remedy}")
+
+
+def check_whole(name: str, value: float) -> None:
+    """Raise when a count has a part: whoever reads it at run time could not."""
+    if not cdk.Token.is_unresolved(value) and value != int(value):
+        raise ValueError(f"{name} must be a whole number, got {value:g}; round it")
 
 
 def check_at_most(name: str, value: float, most: int, remedy: str) -> None:
@@ -41,3 +62,9 @@ def check_duration_between(name: str, value: cdk.Duration, bounds: tuple[int, in
     least, most = bounds
     if not value.is_unresolved() and not least <= value.to_seconds() <= most:
         raise ValueError(f"{name} must be {least} to {most} s, got {value.to_seconds():g} s; leave it out or change it")
+
+
+def check_duration_at_least(name: str, value: cdk.Duration, least_seconds: int, remedy: str) -> None:
+    """Raise when a duration is too short."""
+    if not value.is_unresolved() and value.to_seconds() < least_seconds:
+        raise ValueError(f"{name} must be at least {least_seconds} s, got {value.to_seconds():g} s; {remedy}")

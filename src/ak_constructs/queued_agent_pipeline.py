@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from ak_constructs._alarms import define_alarm
 from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
 from ak_constructs._function import define_function, define_log_group, function_behind
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
@@ -67,7 +68,8 @@ class QueuedAgentPipeline(Construct):
 
     **Permissions** of the request handler: `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on the
     requests table, `sqs:SendMessage` to the request queue, `s3:PutObject` on `requests/*` and `s3:GetObject` on
-    `answers/*` of the queue's bucket, and what the session store says of a function that looks whose a session is.
+    `answers/*` of the queue's bucket, and what the session store says of a function that looks whose a session is;
+    with sessions in Redis also those of a function in a VPC, on `*`, as `AgentFunction` says.
 
     **Not included**: a custom domain, WAF, and the account's one role for API Gateway logs (see `AgentApi`). With
     sessions in Redis the request handler runs in the agent's network, which must then lead to the table, the queue and
@@ -221,13 +223,10 @@ class QueuedAgentPipeline(Construct):
             add_method(resource, "GET", integration, authorization=self._authorization)
 
     def _define_throttled_alarm(self) -> cloudwatch.Alarm:
-        return cloudwatch.Alarm(
+        return define_alarm(
             self,
             "ThrottledAlarm",
             metric=self.request_handler.metric_throttles(period=cdk.Duration.minutes(1)),
             threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description="callers are refused: more wait at once than max_waiting or the account allows",
+            description="callers are refused: more wait at once than max_waiting or the account allows",
         )

@@ -119,7 +119,7 @@ def test_how_long_a_record_rests_is_up_to_the_function() -> None:
 def test_a_variable_that_is_missing_says_who_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function of ours outside its construct."""
     monkeypatch.setenv("AK_X", "")
-    with pytest.raises(RuntimeError, match=r"^AK_X must be set; AgentQueue and QueuedAgentPipeline do so$"):
+    with pytest.raises(RuntimeError, match=r"^AK_X must be set; the construct that defines this function does so$"):
         environment.setting("AK_X")
 
 

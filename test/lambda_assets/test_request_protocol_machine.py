@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -557,6 +558,9 @@ def test_every_schedule_keeps_the_promises() -> None:
 
 def test_everything_was_reached() -> None:
     """By the tests above: each transition, each decision, each end of an invocation and a cut before each call."""
-    if not {"agent answer", "cut submit at claim"} <= REACHED_SO_FAR.keys():
-        pytest.skip("the tests above did not run")
+    if (
+        "AK_CONSTRUCTS_SKIP_NOTHING" not in os.environ
+        and not {"agent answer", "cut submit at claim"} <= REACHED_SO_FAR.keys()
+    ):
+        pytest.skip("the tests above did not run")  # somebody runs this one alone
     assert sorted(REACHED - REACHED_SO_FAR.keys()) == []

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from ak_constructs._assets import lambda_assets
 from ak_constructs._dependencies import Platform, install
+from ak_constructs._lambda_assets import lambda_assets
 from ak_constructs._session_backends import REDIS_ACCESS
 from ak_lambda.shared import sessions
 from ak_lambda.shared.sessions import TableSessions

@@ -13,6 +13,8 @@ _CONFIG = Config(
     max_pool_connections=10,
     tcp_keepalive=True,
 )
+# Many calls, one after another: from the first refusal on fewer a second, until no more are refused.
+PATIENT = _CONFIG.merge(Config(retries={"mode": "adaptive", "total_max_attempts": 6}))
 # A function of the user's, called once: whoever reads the reply calls again, after a rest.
 _CALLS = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=25)
 _LINKS = Config(signature_version="s3v4")  # S3's links in the newer form: the older one cannot be had everywhere
@@ -23,3 +25,20 @@ def client(service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes at ru
     """Give the client of a service."""
     config = _CONFIG.merge({"s3": _LINKS, "lambda": _CALLS}.get(service, _CONFIG))
     return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+@functools.cache
+def waiting_client(service: str, *, wait_seconds: int, connections: int) -> Any:  # noqa: ANN401
+    """Give the client of a service for that many calls at once, each made once and waited for."""
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 1},
+        read_timeout=wait_seconds,
+        max_pool_connections=connections,
+    )
+    return boto3.client(service, config=_CONFIG.merge(config))  # type: ignore[call-overload]
+
+
+@functools.cache
+def patient_client(service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
+    """Give the client of a service that slows down by itself when it is throttled."""
+    return boto3.client(service, config=PATIENT)  # type: ignore[call-overload]

@@ -1,0 +1,48 @@
+"""How this library's alarms are defined, and where its own metrics lie; whom an alarm tells is up to the user."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+NAMESPACE = "AkConstructs"
+
+
+def own_metric(
+    name: str, *, dimensions: Mapping[str, str], statistic: str, period: cdk.Duration | None = None
+) -> cloudwatch.Metric:
+    """Name a metric that one of this library's functions writes to its log."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map=dict(dimensions),
+        statistic=statistic,
+        period=period or cdk.Duration.minutes(5),
+    )
+
+
+def define_alarm(
+    scope: Construct,
+    id: str,
+    *,
+    metric: cloudwatch.IMetric,
+    threshold: float,
+    description: str,
+    below: bool = False,
+    evaluation_periods: int = 1,
+    silence: bool = False,
+) -> cloudwatch.Alarm:
+    """Define an alarm for a metric at its threshold or above it, or else below it; no data is no alarm, or else one."""
+    operators = cloudwatch.ComparisonOperator
+    missing = cloudwatch.TreatMissingData
+    return cloudwatch.Alarm(
+        scope,
+        id,
+        metric=metric,
+        threshold=threshold,
+        comparison_operator=operators.LESS_THAN_THRESHOLD if below else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        evaluation_periods=evaluation_periods,
+        treat_missing_data=missing.BREACHING if silence else missing.NOT_BREACHING,
+        alarm_description=description,
+    )
