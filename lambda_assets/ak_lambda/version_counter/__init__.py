@@ -1,0 +1,1 @@
+"""Counts the function versions on a pool of managed instances."""
