@@ -15,9 +15,9 @@ ROOT = Path(__file__).parent
 VERSION = "0.1.0.dev0"
 
 BUNDLING = ["uv>=0.9,<1"]
+PRUNE = ["boto3>=1.43", "rich>=14"]  # the command `ak-prune`
 DEVELOPMENT = [
-    "aws-cdk.aws-lambda-python-alpha>=2.252.0a0",  # the documented way for packages without wheels
-    "boto3>=1.43",
+    "aws-cdk.aws-lambda-python-alpha>=2.263.0a0",  # the documented way for packages without wheels
     "cdk-nag>=3.0.2,<4",
     "cfn-lint>=1.58",
     "griffe2md>=1.5.1",
@@ -34,6 +34,7 @@ DEVELOPMENT = [
     "syrupy>=7.0.2,<8",
     "types-boto3[lambda]>=1.43",
     *BUNDLING,
+    *PRUNE,
 ]
 
 TOOLS = {
@@ -92,7 +93,7 @@ TOOLS = {
         ".projenrc.py": ["E402", "INP001"],
         "{benchmarks,examples,scripts}/**": ["T201"],  # programs for people print
         "{benchmarks,examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
-        "{examples/*/agent*,test/local/{echo,obedient,agentkernel*}}/**": ["ANN", "ARG", "INP001"],  # as a user would
+        "{examples/*/agent*,test/local/{echo,obedient,warm,agentkernel*}}/**": ["ANN", "ARG", "INP001"],  # a user's
         "examples/local/{patched_ministack.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
     },
     "mypy": {
@@ -105,7 +106,7 @@ TOOLS = {
         "exclude": [
             "/cdk.out/",
             "^examples/[a-z_]+/agents?/",
-            "^test/local/(echo|obedient|agentkernel[a-z_]*)/",
+            "^test/local/(echo|obedient|warm|agentkernel[a-z_]*)/",
             "^examples/local/patched_ministack.py",
         ],
         "enable_error_code": ["ignore-without-code"],
@@ -146,11 +147,11 @@ TASKS = {
     ),
     "test:local": (
         "The longer suite on the local emulator",
-        ["pytest --no-cov -m local -n 2 --dist loadfile --no-loadscope-reorder"],
+        ["pytest --no-cov -m local -n 3 --dist loadfile --no-loadscope-reorder"],
     ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",
-        ["python -m benchmarks.agent_function", "python -m benchmarks.queued_pipeline"],
+        [f"python -m benchmarks.{name}" for name in ("agent_function", "queued_pipeline", "version_pruner")],
     ),
     "demo": (
         "Deploy examples/chat_api to the local emulator and talk to it",
@@ -186,7 +187,7 @@ project = PythonProject(
                 "Programming Language :: Python :: 3 :: Only",
                 "Typing :: Typed",
             ],
-            dependencies=["aws-cdk-lib>=2.252,<3", "constructs>=10.5,<11"],
+            dependencies=["aws-cdk-lib>=2.263,<3", "constructs>=10.5,<11"],
         ),
     ),
 )
@@ -194,7 +195,8 @@ pyproject = project.try_find_object_file("pyproject.toml")
 pyproject.add_override("project.license", "Apache-2.0")
 pyproject.add_override("project.license-files", ["LICENSE"])
 pyproject.add_override("project.authors", [{"name": "The ak-constructs authors"}])
-pyproject.add_override("project.optional-dependencies", {"bundling": BUNDLING})
+pyproject.add_override("project.optional-dependencies", {"bundling": BUNDLING, "prune": PRUNE})
+pyproject.add_override("project.scripts", {"ak-prune": "ak_constructs._prune_command:main"})
 pyproject.add_override("dependency-groups.dev", DEVELOPMENT)
 # The pins. uv.lock would name the hosts it was made with; these lines name none, and a relock gives the same set.
 constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from benchmarks import by_constructs, by_hand
+from benchmarks import by_constructs, by_hand, version_pruner
 from benchmarks.document import write_part
 from benchmarks.queued_pipeline import bill
 
@@ -32,7 +32,7 @@ def test_both_sides_of_the_synthesis_define_the_same_resources(app: cdk.App, mon
 def test_the_benchmarks_were_run_and_say_how() -> None:
     """Date, versions and command stand beside the figures, and a goal missed says so."""
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    for program in ("agent_function", "queued_pipeline"):
+    for program in ("agent_function", "queued_pipeline", "version_pruner"):
         assert f"`uv run python -m benchmarks.{program}` on 20" in text
     for name in ("Python 3.1", "aws-cdk-lib 2.", "agentkernel 0.9.5", "boto3 1."):
         assert name in text
@@ -65,3 +65,12 @@ def test_a_bill_is_time_by_memory_and_calls_by_their_units() -> None:
         "writes": 0.0,
     }
     assert (round(priced.runner_dollars, 4), priced.calls["request_handler"]) == (26.6668, 2)
+
+
+def test_a_scope_by_capacity_provider_asks_about_its_functions_alone() -> None:
+    """Each is asked about three times; the benchmark counts what a scan would ask beside it."""
+    asked = version_pruner.calls({"capacity_provider": "pool"})
+    assert asked["ListFunctions"] == 0
+    assert asked["ListFunctionVersionsByCapacityProvider"] == 2
+    lists = {asked[name] for name in ("ListVersionsByFunction", "ListAliases", "ListProvisionedConcurrencyConfigs")}
+    assert lists == {version_pruner.ON_PROVIDER}
