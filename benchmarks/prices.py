@@ -45,3 +45,27 @@ PRICES = {
         source="https://docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration/cost-optimization.html",
     ),
 }
+# What warmth costs besides; AWS fills these in by script, so that they were read in price lists that others keep.
+WARMTH = {
+    "provisioned": Price(
+        dollars=0.0000033334,
+        unit="GB-s of provisioned concurrency, arm64",
+        source="https://aws.amazon.com/lambda/pricing/",
+    ),
+    "provisioned_run": Price(
+        dollars=0.0000077778,
+        unit="GB-s of a run on provisioned concurrency, arm64",
+        source="https://aws.amazon.com/lambda/pricing/",
+    ),
+    "schedule": Price(
+        dollars=1.00e-6, unit="run of a schedule", source="https://cloudburn.io/blog/amazon-eventbridge-pricing"
+    ),
+    "metric": Price(
+        dollars=0.30, unit="metric of one's own, a month", source="https://aws.amazon.com/cloudwatch/pricing/"
+    ),
+    "alarm": Price(
+        dollars=0.10,
+        unit="alarm, a month",
+        source="https://c3x.dev/resources/aws/aws_cloudwatch_metric_alarm",
+    ),
+}

@@ -55,7 +55,7 @@ class AgentApi(Construct):
 
     **Not included**: a custom domain, WAF, and the account's one role for API Gateway logs. API Gateway refuses a
     stage with an access log until that role is set, once per account and region; a library must not set it, since
-    every stack that does overwrites the others'. The README has the commands.
+    every stack that does overwrites the others'. docs/deploying.md has the commands.
 
     Args:
         scope: The parent.

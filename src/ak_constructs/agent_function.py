@@ -92,13 +92,15 @@ class AgentFunction(lambda_.Function):
         ephemeral_storage_size: The size of `/tmp`, 512 to 10240 MiB. Defaults to 512 MiB.
         layers: Layers below your code. Defaults to none.
         log_group: Where logs go. Defaults to a log group of its own.
-        memory_size: MiB, 128 to 10240; the CPU grows with it. Defaults to 1024.
+        memory_size: MiB, 128 to 10240; the CPU grows with it. Defaults to 1024; a
+            `SharedCapacityProvider` takes 2048 to 32768.
         reserved_concurrent_executions: At most and at least so many runs at once. Defaults to the account's pool.
         role: The role, if it must be one of yours; nothing is then granted. Defaults to a role of its own.
         runtime: The Python version. Defaults to Python 3.13.
         security_groups: Needs `vpc`. Defaults to a group of its own that may call everybody.
         snap_start: Starts new environments of published versions from a snapshot. Defaults to off.
-        timeout: How long one run may take, at most 900 s. Defaults to 29 s, as long as a REST API waits.
+        timeout: How long one run may take, at most 900 s, or 5400 s in a `SharedCapacityProvider`. Defaults to 29 s, as
+            long as a REST API waits.
         tracing: How X-Ray traces. Defaults to active.
         vpc: The network to run in. Defaults to none, with access to the internet and no other network.
         vpc_subnets: Which subnets of `vpc`. Defaults to the private ones.

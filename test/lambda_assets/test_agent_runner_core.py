@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ak_lambda.agent_runner import core
-from ak_lambda.shared import fields, requests
+from ak_lambda.shared import fields, pings, requests
 from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, Answer, http_response
 from test.lambda_assets.events import http_api, rest
 
@@ -338,7 +338,7 @@ def test_an_event_that_is_no_object_is_refused() -> None:
 )
 def test_a_ping_is_held_within_bounds(hold_ms: object, held: int) -> None:
     """Whatever it asks for."""
-    assert requests.hold_ms_of({"ak_constructs_ping": {"hold_ms": hold_ms}}) == held
+    assert pings.hold_ms_of({"ak_constructs_ping": {"hold_ms": hold_ms}}) == held
 
 
 def test_text_is_answered_with_the_ids() -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ak_lambda.agent_runner import handler as runner
+from ak_lambda.shared.pings import Environment
 from test.lambda_assets.events import Context, http_api, rest
 
 Run = Callable[..., dict[str, Any]]
@@ -129,7 +130,7 @@ def test_a_ping_touches_nothing_but_the_environment(run: Run, monkeypatch: pytes
     """It sleeps, says which environment it met and whether that was new, and the agent never hears of it."""
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    monkeypatch.setattr(runner, "_runs", 0)
+    monkeypatch.setattr(runner, "_environment", Environment())
     source = "def respond(turn):\n    raise RuntimeError"
     first = run(source, {"ak_constructs_ping": {"hold_ms": 75}})
     second = run(source, {"ak_constructs_ping": {}})
@@ -145,7 +146,7 @@ def test_a_ping_does_not_even_import_the_agent(run: Run) -> None:
 
 def test_an_environment_that_answered_before_is_not_cold(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it answered."""
-    monkeypatch.setattr(runner, "_runs", 0)
+    monkeypatch.setattr(runner, "_environment", Environment())
     source = "def respond(turn):\n    return 'x'"
     run(source, {"prompt": "hi"})
     assert run(source, {"ak_constructs_ping": {}})["cold"] is False
@@ -208,10 +209,10 @@ def test_an_agent_that_breaks_its_contract_has_failed(run: Run, source: str) -> 
 
 def test_a_snapshot_does_not_give_its_id_to_every_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """SnapStart copies a module as it is after its import."""
-    monkeypatch.setattr(runner, "_environment_id", "")
+    monkeypatch.setattr(runner, "_environment", Environment())
     ping: dict[str, Any] = {"ak_constructs_ping": {}}
     one = run("def respond(turn): ...", ping)["environment_id"]
-    monkeypatch.setattr(runner, "_environment_id", "")
+    monkeypatch.setattr(runner, "_environment", Environment())
     assert run("def respond(turn): ...", ping)["environment_id"] != one
 
 

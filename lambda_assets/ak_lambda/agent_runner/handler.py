@@ -24,26 +24,24 @@ from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, Answer, http_response, 
 from ak_lambda.shared.cors import cors_headers
 from ak_lambda.shared.environment import setting
 from ak_lambda.shared.fields import RefusedError
+from ak_lambda.shared.pings import Environment, hold
 from ak_lambda.shared.turns import turn_key
 
 AGENT_VARIABLE = "AK_CONSTRUCTS_AGENT"
 
 _log = logging.getLogger("ak_constructs.agent_runner")
-_environment_id = ""  # made in the first run: a snapshot of SnapStart's must not give it to all that start from it
-_runs = 0
+_environment = Environment()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
     """Run the agent for one event and answer in the event's own form."""
-    global _environment_id, _runs  # noqa: PLW0603 - an environment's memory is its module
-    _environment_id = _environment_id or uuid.uuid4().hex
-    _runs += 1
+    met = _environment.enter()
     kind = ""
     try:
         kind = requests.kind_of(event)
         if kind == "ping":
-            time.sleep(requests.hold_ms_of(event) / 1000)
-            return {"environment_id": _environment_id, "cold": _runs == 1}
+            hold(event)
+            return met
         if kind == "sqs":
             return _messages(event["Records"], context)
         read = requests.http_request if kind == "http" else requests.direct_request

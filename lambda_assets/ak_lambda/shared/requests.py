@@ -18,12 +18,12 @@ from ak_lambda.shared.fields import (
     optional_string,
 )
 from ak_lambda.shared.identity import caller
+from ak_lambda.shared.pings import KEY as PING
+from ak_lambda.shared.pings import is_ping, is_scheduled
 
 MAX_BODY_BYTES = 4 * 1024 * 1024  # of the event's JSON: room below Lambda's 6 MB for headers and escapes
 
 MAX_CONTAINERS = 200_000
-
-MAX_HOLD_MS = 5000
 
 _OWN_KEYS = frozenset({"prompt", "session_id", "request_id", "agent"})
 
@@ -51,20 +51,15 @@ def kind_of(event: object) -> str:
         if all(mapping(record).get("eventSource") == "aws:sqs" for record in records):
             return "sqs"
         raise TypeError("events of streams and topics are not answered here")  # an error: the records stay
-    kinds = {"requestContext": "http", "ak_constructs_ping": "ping"}
+    kinds = {"requestContext": "http", PING: "ping"}
     found = [kind for key, kind in kinds.items() if isinstance(event.get(key), Mapping)]
     # A backend may pass on what its own user wrote: that must not turn into an API's event, which says who asks.
-    if found and (len(found) > 1 or not event.keys().isdisjoint({"prompt", "user_id"})):
+    # Nor into a ping, to which nobody answers what was asked: that has no other key.
+    if found and not is_ping(event) and (found != ["http"] or not event.keys().isdisjoint({"prompt", "user_id"})):
         raise RefusedError(400, "event must be a request or an API's event, got both")
+    if not found and (is_ping(event) or is_scheduled(event)):
+        return "ping"
     return found[0] if found else "direct"
-
-
-def hold_ms_of(event: Mapping[str, Any]) -> int:
-    """How long a keep-warm ping wants its environment held, kept within 0 to 5,000 ms."""
-    hold_ms = event["ak_constructs_ping"].get("hold_ms")
-    if not isinstance(hold_ms, int | float) or hold_ms != hold_ms:  # noqa: PLR0124 - not a number
-        return 0
-    return int(min(max(hold_ms, 0), MAX_HOLD_MS))
 
 
 def http_request(event: Mapping[str, Any], new_id: Callable[[], str]) -> Request:
