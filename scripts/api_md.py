@@ -17,7 +17,7 @@ def api_md() -> str:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["griffe2md"]
     text = render_package_docs("ak_constructs", ConfigDict(**settings))
     text = re.sub(r"\*\*Modules:\*\*\n\n(?:.+\n)+\n", "", text)
-    text = re.sub(r"^(\w+: [^=\n]+) = (?:define_|self\.|\w+$).*$", r"\1", text, flags=re.MULTILINE)  # not the value
+    text = re.sub(r"^(\w+: [^=\n]+) = .*$", r"\1", text, flags=re.MULTILINE)  # not the value
     headings = set(re.findall(r"^#+ `([\w.]+)`", text, flags=re.MULTILINE))
     text = re.sub(r"\[([^\]]+)\]\(#([\w.]+)\)", lambda link: _link(link[1], link[2], headings), text)
     return HEADER + "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

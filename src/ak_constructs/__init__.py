@@ -8,18 +8,34 @@ if TYPE_CHECKING:
     from ak_constructs.agent_function import AgentFunction as AgentFunction
     from ak_constructs.agent_queue import AgentQueue as AgentQueue
     from ak_constructs.authorization import Authorization as Authorization
+    from ak_constructs.keep_warm import KeepWarm as KeepWarm
     from ak_constructs.queued_agent_pipeline import QueuedAgentPipeline as QueuedAgentPipeline
     from ak_constructs.session_store import SessionStore as SessionStore
+    from ak_constructs.shared_capacity_provider import SharedCapacityProvider as SharedCapacityProvider
+    from ak_constructs.version_pruner import VersionPruner as VersionPruner
 
-__all__ = ["AgentApi", "AgentFunction", "AgentQueue", "Authorization", "QueuedAgentPipeline", "SessionStore"]
+__all__ = [
+    "AgentApi",
+    "AgentFunction",
+    "AgentQueue",
+    "Authorization",
+    "KeepWarm",
+    "QueuedAgentPipeline",
+    "SessionStore",
+    "SharedCapacityProvider",
+    "VersionPruner",
+]
 
 _MODULES = {
     "AgentApi": "ak_constructs.agent_api",
     "AgentFunction": "ak_constructs.agent_function",
     "AgentQueue": "ak_constructs.agent_queue",
     "Authorization": "ak_constructs.authorization",
+    "KeepWarm": "ak_constructs.keep_warm",
     "QueuedAgentPipeline": "ak_constructs.queued_agent_pipeline",
     "SessionStore": "ak_constructs.session_store",
+    "SharedCapacityProvider": "ak_constructs.shared_capacity_provider",
+    "VersionPruner": "ak_constructs.version_pruner",
 }
 
 

@@ -10,20 +10,29 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 
 import ak_constructs
 from ak_constructs import (
     _function,
+    _instance_types,
     _limits,
+    _pool_dashboard,
     _rest_api,
     agent_api,
     agent_function,
     agent_queue,
+    keep_warm,
     queued_agent_pipeline,
     session_store,
+    shared_capacity_provider,
+    version_pruner,
 )
 from ak_lambda.request_handler import core
-from ak_lambda.shared import heartbeat, payloads, protocol, turns
+from ak_lambda.shared import heartbeat, payloads, pings, protocol, turns
+from ak_lambda.version_pruner import core as pruner_core
+from ak_lambda.version_pruner import pruning
 from scripts.api_md import API_MD, api_md
 from test.support import statements
 
@@ -53,6 +62,9 @@ NUMBERS: dict[str, dict[str, float]] = {
         "1024": agent_function.DEFAULT_MEMORY_MIB,
         "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "29": agent_function.DEFAULT_TIMEOUT.to_seconds(),
+        "2048": _limits.LAMBDA_MANAGED_MEMORY_MIB[0],
+        "32768": _limits.LAMBDA_MANAGED_MEMORY_MIB[1],
+        "5400": _limits.LAMBDA_MANAGED_TIMEOUT_SECONDS,
     },
     "AgentQueue": {
         "60": protocol.LEASE_SECONDS,
@@ -71,6 +83,16 @@ NUMBERS: dict[str, dict[str, float]] = {
         "100": agent_queue.REPLY_MAX_RECEIVE_COUNT,
     },
     "Authorization": {},
+    "KeepWarm": {
+        "1769": keep_warm.WARMER_MEMORY_MIB,
+        "15": keep_warm.MAX_TARGETS,
+        "100": keep_warm.MAX_PINGS,
+        "1": 1,
+        "5": keep_warm.DEFAULT_MINUTES,
+        "5000": pings.MAX_HOLD_MS,
+        "500": keep_warm.DEFAULT_HOLD.to_milliseconds(),
+        "3": keep_warm.SILENT_ROUNDS,
+    },
     "QueuedAgentPipeline": {
         "5": payloads.MAX_INLINE_BYTES // 1024**2,
         "300": payloads.LINK_SECONDS,
@@ -90,6 +112,34 @@ NUMBERS: dict[str, dict[str, float]] = {
         "1": 1,
         "5": session_store.DEFAULT_HISTORY_TURNS,
         "30": session_store.DEFAULT_TTL.to_days(),
+    },
+    "VersionPruner": {
+        "100": _limits.CAPACITY_PROVIDER_VERSIONS,
+        "500": version_pruner.MAX_DELETIONS,
+        "512": version_pruner.MEMORY_MIB,
+        "15": _limits.LAMBDA_TIMEOUT_SECONDS / 60,
+        "80": version_pruner.CODE_STORAGE_ALARM_PERCENT,
+        "2022": 2022,
+        "50": version_pruner.MAX_FUNCTIONS,
+        "2": version_pruner.MIN_KEEP_LATEST,
+        "3": version_pruner.DEFAULT_KEEP_LATEST,
+        "1": version_pruner.MIN_AGE_SECONDS / 3600,
+    },
+    "SharedCapacityProvider": {
+        "64": shared_capacity_provider.DEFAULT_MAX_VCPU_COUNT,
+        "3": _limits.LAMBDA_MANAGED_DEFAULT_ENVIRONMENTS,
+        "900": _limits.LAMBDA_TIMEOUT_SECONDS,
+        "5400": _limits.LAMBDA_MANAGED_TIMEOUT_SECONDS,
+        "5": _instance_types.LEAST_GENERATION,
+        "206": round(shared_capacity_provider.IDLE_DOLLARS),
+        "15": _limits.LAMBDA_MANAGED_FEE_PERCENT,
+        "100": _limits.CAPACITY_PROVIDER_VERSIONS,
+        "50": _limits.CAPACITY_PROVIDER_VERSIONS / 2,
+        "80": _pool_dashboard.CPU_PERCENT,
+        "90": _pool_dashboard.MEMORY_PERCENT,
+        "1": _limits.CAPACITY_PROVIDER_SUBNETS[0],
+        "16": _limits.CAPACITY_PROVIDER_SUBNETS[1],
+        "40": _limits.CAPACITY_PROVIDER_TAGS,
     },
 }
 STATUSES = {str(status.value) for status in http.HTTPStatus}
@@ -124,10 +174,10 @@ def test_the_example_in_a_docstring_runs(name: str, stack: cdk.Stack, monkeypatc
     assert blocks
     names = {public: getattr(ak_constructs, public) for public in ak_constructs.__all__}
     for block in blocks:
-        exec(block, {"cdk": cdk, "iam": iam, "stack": stack, **names})  # noqa: S102 - our own documentation
+        exec(block, {"cdk": cdk, "ec2": ec2, "iam": iam, "stack": stack, **names})  # noqa: S102 - our own documentation
 
 
-def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_python_runs(stack: cdk.Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a folder that has what the README tells the reader to write."""
     blocks = python_blocks(README)
     agents = [block for block in blocks if "def respond(turn)" in block]
@@ -137,17 +187,20 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "agents" / "support").mkdir(parents=True)
     (tmp_path / "agents" / "support" / "agent.py").write_text(agents[0], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    exec(apps[0], {"__name__": "__main__"})  # noqa: S102 - our own documentation
-    for block in blocks:
-        compile(block, "README.md", "exec")
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(apps[0], names)  # noqa: S102 - our own documentation
+    names["stack"] = stack  # the app has been synthesized
+    for block in blocks[blocks.index(apps[0]) + 1 :]:
+        exec(block, names)  # noqa: S102
 
 
 def test_the_readme_names_every_construct_and_only_files_that_exist() -> None:
     """A link that leads nowhere is worse than none."""
     for name in ak_constructs.__all__:
         assert f"`{name}`" in README
-    for target in re.findall(r"\]\((?!http|#)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{target} in {document.name}"
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
@@ -196,6 +249,26 @@ def test_the_actions_in_a_queues_docstring_are_those_of_the_template(stack: cdk.
     theirs = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
     objects = {"s3:GetObject"} if name == "AgentQueue" else set()  # the agent's own
     assert written == granted - theirs | objects
+
+
+def test_a_version_pruners_docstring_says_what_the_code_does(stack: cdk.Stack) -> None:
+    """Where one number stands for two things, and each permission of each scope."""
+    text = inspect.getdoc(ak_constructs.VersionPruner) or ""
+    assert version_pruner.DEFAULT_MIN_AGE.to_days() == 1
+    assert "1 hour or more. Defaults to 1 day" in text
+    assert (version_pruner.MIN_KEEP_LATEST, version_pruner.MIN_AGE_SECONDS) == (
+        pruner_core.MIN_KEEP_LATEST,
+        pruner_core.MIN_AGE_SECONDS,
+    )
+    assert version_pruner.NO_CURSOR == pruning.BEGINNING
+    pool = lambda_.CapacityProvider.from_capacity_provider_name(stack, "Pool", "pool")
+    pruner = ak_constructs.VersionPruner(stack, "OfPool", capacity_provider=pool)
+    ak_constructs.VersionPruner(stack, "OfTags", tags={"team": "agents"})
+    pruner.add_report_bucket(s3.Bucket.from_bucket_name(stack, "Bucket", "reports"))
+    written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", text))
+    granted = {action for role in ("OfPool", "OfTags") for actions, _ in statements(stack, role) for action in actions}
+    theirs = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+    assert written == granted - theirs - {"lambda:InvokeFunction"}
 
 
 def test_every_limit_has_a_source_and_a_date() -> None:

@@ -8,12 +8,15 @@ import aws_cdk as cdk
 import cdk_nag
 import pytest
 
+from examples.agent_platform import acknowledgements as agent_platform
+from examples.agent_platform.app import AgentPlatformStack
 from examples.chat_api import acknowledgements as chat_api
 from examples.chat_api.app import ChatApiStack
 from examples.queued_pipeline import acknowledgements as queued_pipeline
 from examples.queued_pipeline.app import QueuedPipelineStack
 
 EXAMPLES: dict[str, tuple[Callable[[cdk.App, str], cdk.Stack], ModuleType]] = {
+    "agent_platform": (AgentPlatformStack, agent_platform),
     "chat_api": (ChatApiStack, chat_api),
     "queued_pipeline": (QueuedPipelineStack, queued_pipeline),
 }
@@ -60,3 +63,8 @@ def test_an_example_acknowledges_exactly_what_is_found(
     assert all(len(reason) > 20 for _, _, reason in module.ACKNOWLEDGEMENTS)
     monkeypatch.setattr(module, "ACKNOWLEDGEMENTS", [])
     assert findings(stack_class(app, "Example")) == acknowledged
+
+
+def test_the_platform_without_instances_has_no_finding_either(app: cdk.App) -> None:
+    """As the emulator gets it."""
+    assert findings(AgentPlatformStack(app, "Example", local=True)) == set()

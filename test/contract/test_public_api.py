@@ -10,6 +10,9 @@ import ak_constructs
 
 # Handed unchanged to the L2 below; they do not count as our own.
 PASSED_ON = set(inspect.signature(lambda_.Function.__init__).parameters) - {"code", "handler", "runtime"}
+PASSED_ON |= {"kms_key", "operator_role", "scaling_options"} & set(
+    inspect.signature(lambda_.CapacityProvider.__init__).parameters
+)
 CONSTRUCTS = [
     cls for cls in (getattr(ak_constructs, name) for name in ak_constructs.__all__) if issubclass(cls, Construct)
 ]

@@ -28,6 +28,14 @@ def test_the_wheel_carries_the_lambda_code_and_the_types(stranger: Stranger) -> 
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
+def test_a_stranger_without_the_extra_is_told_how_to_get_the_command(stranger: Stranger) -> None:
+    """Constructs need no boto3, so the wheel does not bring it."""
+    command = [str(stranger.python.parent / "ak-prune"), "--dry-run"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = "ak-prune needs boto3 and rich: pip install 'ak-constructs[prune]'\n"
+    assert (told.returncode, told.stdout, told.stderr) == (2, "", said)
+
+
 def test_the_sdist_builds_the_same_wheel(stranger: Stranger, tmp_path: Path) -> None:
     """From the sdist alone."""
     sdist = build(tmp_path, "--sdist")

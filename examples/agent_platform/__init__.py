@@ -1,0 +1,1 @@
+"""Two agents as a platform runs them: a pool of managed instances, warm environments, no stale versions."""
