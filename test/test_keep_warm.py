@@ -121,7 +121,7 @@ def test_environments_are_counted_and_an_alarm_goes_off_under_so_many(stack: cdk
         "Minimum",
     )
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (5, "LessThanThreshold")
-    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (300, 1, "notBreaching")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (300, 1, "missing")
     dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
     assert dimensions == {
         "Target": stack.resolve(live.function_arn),
@@ -131,34 +131,29 @@ def test_environments_are_counted_and_an_alarm_goes_off_under_so_many(stack: cdk
     assert other == {"Fn::GetAtt": ["Plain295EB121", "Arn"]}
     errors = found(stack, "AWS::CloudWatch::Alarm", "WarmErrorsAlarm")
     assert (errors["Namespace"], errors["MetricName"], errors["Threshold"]) == ("AWS/Lambda", "Errors", 1)
-    assert [alarm.node.id for alarm in made.alarms] == ["Target0Alarm", "Target1Alarm", "ErrorsAlarm", "SilenceAlarm"]
+    assert [alarm.node.id for alarm in made.alarms] == ["Target0Alarm", "Target1Alarm", "ErrorsAlarm"]
 
 
 @pytest.mark.parametrize(
-    ("rate", "minutes", "looks"),
-    [("rate(5 minutes)", None, (300, 3)), ("rate(1 hour)", 90, (3600, 5)), ("rate(1 day)", 15, (86_400, 4))],
+    ("schedule", "seconds", "silence"),
+    [
+        ("rate(1 minute)", 300, "missing"),
+        ("rate(5 minutes)", 300, "missing"),
+        ("rate(2 hours)", 7200, "missing"),
+        ("rate(1 day)", 86_400, "missing"),
+        ("rate(2 days)", 300, "notBreaching"),
+        ("cron(0/5 8-17 ? * MON-FRI *)", 300, "notBreaching"),
+        ("at(2030-01-01T00:00:00)", 300, "notBreaching"),
+    ],
 )
-def test_an_alarm_goes_off_when_the_warmer_is_not_run(
-    stack: cdk.Stack, live: lambda_.Alias, rate: str, minutes: int | None, looks: tuple[int, int]
+def test_rounds_that_do_not_come_are_noticed_where_it_is_known_how_often_they_should(
+    stack: cdk.Stack, live: lambda_.Alias, schedule: str, seconds: int, silence: str
 ) -> None:
-    """No data is an alarm here; a flexible window may delay a round by as much."""
-    window = scheduler.TimeWindow.flexible(cdk.Duration.minutes(minutes)) if minutes else scheduler.TimeWindow.off()
-    schedule = scheduler.ScheduleExpression.expression(rate)
-    KeepWarm(stack, "Warm", targets=[live], schedule=schedule, time_window=window)
-    alarm = found(stack, "AWS::CloudWatch::Alarm", "WarmSilenceAlarm")
-    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Invocations", "Sum")
-    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "LessThanThreshold")
-    assert ((alarm["Period"], alarm["EvaluationPeriods"]), alarm["TreatMissingData"]) == (looks, "breaching")
-
-
-@pytest.mark.parametrize("schedule", ["cron(0/5 8-17 ? * MON-FRI *)", "at(2030-01-01T00:00:00)", "rate(2 days)"])
-def test_where_nobody_knows_how_often_it_should_silence_is_no_alarm(
-    stack: cdk.Stack, live: lambda_.Alias, schedule: str
-) -> None:
-    """At night, for one; and an alarm looks back a few days only."""
+    """The alarm then has too little data; at night, for one, that is fine."""
     expression = scheduler.ScheduleExpression.expression(schedule)
-    made = KeepWarm(stack, "Warm", targets=[live], schedule=expression)
-    assert [alarm.node.id for alarm in made.alarms] == ["Target0Alarm", "ErrorsAlarm"]
+    KeepWarm(stack, "Warm", targets=[live], schedule=expression)
+    alarm = found(stack, "AWS::CloudWatch::Alarm", "WarmTarget0Alarm")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (seconds, 1, silence)
 
 
 def test_another_one_of_the_same_target_at_other_hours_has_metrics_of_its_own(
@@ -265,7 +260,7 @@ def test_a_hundred_pings_are_one_warmers(stack: cdk.Stack) -> None:
     targets = [plain(stack, f"Plain{number}") for number in range(15)]
     KeepWarm(stack, "Warm", targets=targets, concurrency=6)
     KeepWarm(stack, "Hundred", targets=targets[:1], concurrency=100)
-    Template.from_stack(stack).resource_count_is("AWS::CloudWatch::Alarm", 20)
+    Template.from_stack(stack).resource_count_is("AWS::CloudWatch::Alarm", 18)
 
 
 def test_the_longest_arns_fit_into_the_warmers_variables(stack: cdk.Stack) -> None:
@@ -604,7 +599,6 @@ def test_logical_ids_are_stable(stack: cdk.Stack, live: lambda_.Alias) -> None:
         "WarmDeployment47AC7661": "AWS::Events::Rule",
         "WarmDeploymentAllowEventRuleStackWarmWarmer30D528B92EEAAFAB": "AWS::Lambda::Permission",
         "WarmErrorsAlarm909B569C": "AWS::CloudWatch::Alarm",
-        "WarmSilenceAlarm7BD7A873": "AWS::CloudWatch::Alarm",
         "WarmSchedule44CE476C": "AWS::Scheduler::Schedule",
         "WarmScheduleRoleDefaultPolicyB1DC769E": "AWS::IAM::Policy",
         "WarmScheduleRoleF069B976": "AWS::IAM::Role",

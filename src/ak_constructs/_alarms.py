@@ -31,9 +31,13 @@ def define_alarm(
     description: str,
     below: bool = False,
     evaluation_periods: int = 1,
-    silence: bool = False,
+    silence_is_fine: bool = True,
 ) -> cloudwatch.Alarm:
-    """Define an alarm for a metric at its threshold or above it, or else below it; no data is no alarm, or else one."""
+    """Define an alarm for a metric at its threshold or above it, or else below it.
+
+    No data is no alarm; where silence is not fine, the alarm then says that it has too little data. It begins with
+    that, so that nobody is told of it while a stack is new.
+    """
     operators = cloudwatch.ComparisonOperator
     missing = cloudwatch.TreatMissingData
     return cloudwatch.Alarm(
@@ -43,6 +47,6 @@ def define_alarm(
         threshold=threshold,
         comparison_operator=operators.LESS_THAN_THRESHOLD if below else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         evaluation_periods=evaluation_periods,
-        treat_missing_data=missing.BREACHING if silence else missing.NOT_BREACHING,
+        treat_missing_data=missing.NOT_BREACHING if silence_is_fine else missing.MISSING,
         alarm_description=description,
     )

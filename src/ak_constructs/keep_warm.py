@@ -1,6 +1,5 @@
 """Keep environments of a function warm by pinging them on a schedule."""
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -29,7 +28,7 @@ MAX_TARGETS = 15  # their ARNs, as long as ARNs may be, fit into the 4 KB that a
 UNKNOWN_TIMEOUT_SECONDS = 60
 WARMER_MEMORY_MIB = LAMBDA_VCPU_MIB  # a new TLS connection for each ping: about 4 ms of a processor, measured
 MARGIN_SECONDS = 30  # for both rounds to begin, and for the log
-SILENT_ROUNDS = 3
+METRICS_EVERY = cdk.Duration.minutes(5)
 
 _UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 
@@ -65,18 +64,19 @@ class KeepWarm(Construct):
     instances (with `SharedCapacityProvider.add_environments_schedule`) do without, and such targets are refused.
 
     **The alarm** of a target goes off after one round with fewer than `concurrency`. While the schedule rests, as at
-    night, there is no data, and no data is no alarm. Where the schedule is a rate of a day or less, another alarm goes
-    off when the warmer was not run for 3 times as long. The metrics are in the namespace `AkConstructs`, by the
-    target's ARN and the warmer's name: two `KeepWarm` of one target do not disturb each other.
+    night, there is no data, and no data is no alarm. Where the schedule is a rate of a day or less, an alarm whose
+    rounds do not come says INSUFFICIENT_DATA: `alarm.add_insufficient_data_action(...)` tells somebody. The metrics are
+    in the namespace `AkConstructs`, by the target's ARN and the warmer's name: two `KeepWarm` of one target do not
+    disturb each other.
 
     **With `after_deployment`** the warmer also runs when this stack has been created, updated or rolled back. The
     alias has moved by then: the first callers of a new version may still be earlier.
 
     **Resources**, ids relative to this construct: `Warmer`, `WarmerRole` and `WarmerLogs` the function (1769 MiB, which
     is one whole processor: it has a hundred new connections to make at once) with role and log group; `Schedule` and
-    `ScheduleRole`; `Deployment` the rule, with `after_deployment`; `Target0Alarm` and on, one for each target,
-    `ErrorsAlarm`, and `SilenceAlarm` where the schedule is a rate. They cost what the warmer's and the targets' runs
-    cost, and what CloudWatch charges for three metrics of each target and for the alarms.
+    `ScheduleRole`; `Deployment` the rule, with `after_deployment`; `Target0Alarm` and on, one for each target, and
+    `ErrorsAlarm`. They cost what the warmer's and the targets' runs cost, and what CloudWatch charges for three metrics
+    of each target and for the alarms.
 
     **Permissions** of the warmer: `lambda:InvokeFunction` on exactly the targets. Of the schedule: the same on the
     warmer.
@@ -96,8 +96,7 @@ class KeepWarm(Construct):
         after_deployment: Whether to ping after a deployment of this stack, too. Defaults to no.
 
     Attributes:
-        alarms: One for each target, in their order, that for the warmer's own errors, and that for rounds that do not
-            come.
+        alarms: One for each target, in their order, then that for the warmer's own errors.
         concurrency: How many environments of each target are kept warm.
         schedule: The schedule.
         targets: The targets as they were given.
@@ -172,10 +171,7 @@ class KeepWarm(Construct):
         )
         if after_deployment:
             self._define_deployment_rule()
-        self.alarms: Sequence[cloudwatch.Alarm] = [
-            *self._define_alarms(),
-            *self._define_silence_alarm(schedule, time_window),
-        ]
+        self.alarms: Sequence[cloudwatch.Alarm] = self._define_alarms(_rate_of(schedule))
         self.node.add_validation(AtSynthesis(self._refusals))
 
     def metric_warm_environments(self, target: lambda_.IFunction) -> cloudwatch.Metric:
@@ -229,14 +225,16 @@ class KeepWarm(Construct):
             targets=[events_targets.LambdaFunction(self.warmer)],
         )
 
-    def _define_alarms(self) -> list[cloudwatch.Alarm]:
+    def _define_alarms(self, rate: cdk.Duration | None) -> list[cloudwatch.Alarm]:
+        """Define an alarm for each target; where it is known how often there should be data, silence is noticed."""
         alarms = [
             define_alarm(
                 self,
                 f"Target{number}Alarm",
-                metric=self.metric_warm_environments(target),
+                metric=self.metric_warm_environments(target).with_(period=rate or METRICS_EVERY),
                 threshold=self.concurrency,
                 below=True,
+                silence_is_fine=rate is None,
                 description="Fewer environments are warm than wanted; the warmer's log says why",
             )
             for number, target in enumerate(self.targets)
@@ -249,29 +247,6 @@ class KeepWarm(Construct):
             description="The warmer itself fails; nothing is kept warm",
         )
         return [*alarms, errors]
-
-    def _define_silence_alarm(
-        self, schedule: scheduler.ScheduleExpression, time_window: scheduler.TimeWindow | None
-    ) -> list[cloudwatch.Alarm]:
-        """Define an alarm for rounds that do not come, where it is known how often they should."""
-        rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", schedule.expression_string)
-        seconds = int(rate[1]) * _UNIT_SECONDS[rate[2]] if rate else 0
-        if not 0 < seconds <= _UNIT_SECONDS["day"]:
-            return []
-        window = time_window.max_window if time_window else None
-        late = math.ceil(window.to_seconds() / seconds) if window else 0
-        return [
-            define_alarm(
-                self,
-                "SilenceAlarm",
-                metric=self.warmer.metric_invocations(period=cdk.Duration.seconds(seconds)),
-                threshold=1,
-                below=True,
-                evaluation_periods=SILENT_ROUNDS + late,
-                silence=True,
-                description="The warmer is not run: the schedule is off, or Lambda refuses its runs",
-            )
-        ]
 
     def _refusals(self) -> list[str]:
         """Say why targets are refused, as they stand when the app is synthesised; warn of what is only doubtful."""
@@ -328,3 +303,12 @@ def _check_stack(warm: KeepWarm, targets: Sequence[lambda_.IFunction]) -> None:
 def _wait_seconds(longest: int) -> int:
     """How long the warmer waits for an answer: for a start, and for as long as the target may then run."""
     return min(LAMBDA_INIT_SECONDS + longest, LAMBDA_TIMEOUT_SECONDS - MARGIN_SECONDS)
+
+
+def _rate_of(schedule: scheduler.ScheduleExpression) -> cdk.Duration | None:
+    """Give how often a schedule runs, 5 minutes at least; None if it rests at times, or for longer than alarms look."""
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", schedule.expression_string)
+    seconds = int(rate[1]) * _UNIT_SECONDS[rate[2]] if rate else 0
+    if not 0 < seconds <= _UNIT_SECONDS["day"]:
+        return None
+    return cdk.Duration.seconds(max(seconds, METRICS_EVERY.to_seconds()))

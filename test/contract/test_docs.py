@@ -91,7 +91,6 @@ NUMBERS: dict[str, dict[str, float]] = {
         "5": keep_warm.DEFAULT_MINUTES,
         "5000": pings.MAX_HOLD_MS,
         "500": keep_warm.DEFAULT_HOLD.to_milliseconds(),
-        "3": keep_warm.SILENT_ROUNDS,
     },
     "QueuedAgentPipeline": {
         "5": payloads.MAX_INLINE_BYTES // 1024**2,
