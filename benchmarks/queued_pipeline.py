@@ -83,6 +83,7 @@ class Context:
 REQUEST = f"""{CALL}
 event = {EVENT!r}
 event["body"] = json.dumps({{**json.loads(event["body"]), "request_id": str(uuid.uuid4())}})
+event["stageVariables"] = {{"akConstructsIdentity": "public"}}
 response = handler(event, Context())
 assert response["statusCode"] in (200, 202), response
 """
@@ -100,6 +101,12 @@ record = {{
 response = handler({{"Records": [record]}}, Context())
 assert response == {{"batchItemFailures": []}}, response
 """
+
+OWN_COLD_STARTS = {
+    "request handler": f"from ak_lambda.request_handler.handler import handler\n{REQUEST}",
+    "response handler": f"from ak_lambda.response_handler.handler import handler\n{REPLY}",
+    "dead letter handler": f"from ak_lambda.dead_letter_handler.handler import handler\n{REPLY}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,35 +150,15 @@ class Scene:
         bench.install(self.shipped["agentkernel"], AGENT_KERNEL)
         for folder in self.folders.values():
             subprocess.run([bench.python, "-m", "compileall", "-q", str(folder)], check=True)
-        self.urls = _define(aws)
+        self.urls = define(aws)
 
     def environment(self, side: str, *, mode: str, shipped: bool = False) -> dict[str, str]:
         """Give the variables that the functions of a side are told, and what finds their modules."""
         folder = (self.shipped if shipped else self.folders)[side]
-        own = self._ours(mode) if side == "ours" else self._theirs(mode)
+        own = own_variables(self.urls, mode) if side == "ours" else self._theirs(mode)
         found = self.bench.environment(path=folder, bytecode=not shipped, **self.aws.environment, **own)
         found["PYTHONPATH"] = os.pathsep.join([str(folder), str(self.agent)])
         return found
-
-    def _ours(self, mode: str) -> dict[str, str]:
-        return {
-            "AK_CONSTRUCTS_AGENT": "bench_agent:respond",
-            "AK_CONSTRUCTS_DEAD_LETTER_QUEUE_URL": self.urls["dead.fifo"],
-            "AK_CONSTRUCTS_HISTORY_TURNS": "5",
-            "AK_CONSTRUCTS_MAX_RECEIVE_COUNT": "5",
-            "AK_CONSTRUCTS_MODE": mode,
-            "AK_CONSTRUCTS_PARKED_QUEUE_URL": self.urls["parked"],
-            "AK_CONSTRUCTS_PAYLOADS_BUCKET": "payloads",
-            "AK_CONSTRUCTS_REPLY_QUEUE_URL": self.urls["replies.fifo"],
-            "AK_CONSTRUCTS_REQUESTS_TABLE": "requests",
-            "AK_CONSTRUCTS_REQUEST_QUEUE_URL": self.urls["requests.fifo"],
-            "AK_CONSTRUCTS_RETENTION_SECONDS": "345600",
-            "AK_CONSTRUCTS_SESSIONS_TABLE": "sessions",
-            "AK_CONSTRUCTS_SESSIONS_TTL_SECONDS": "2592000",
-            "AK_CONSTRUCTS_TAKES_LARGE": "true",
-            "REQUESTS_URL": self.urls["requests.fifo"],
-            "REPLIES_URL": self.urls["replies.fifo"],
-        }
 
     def _theirs(self, mode: str) -> dict[str, str]:
         return {
@@ -198,12 +185,33 @@ class Scene:
             cwd=self.folders[side],  # where Agent Kernel finds its configuration file
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
 
 
-def _define(aws: Emulator) -> dict[str, str]:
+def own_variables(urls: Mapping[str, str], mode: str) -> dict[str, str]:
+    """Give what our constructs tell our functions."""
+    return {
+        "AK_CONSTRUCTS_AGENT": "bench_agent:respond",
+        "AK_CONSTRUCTS_DEAD_LETTER_QUEUE_URL": urls["dead.fifo"],
+        "AK_CONSTRUCTS_HISTORY_TURNS": "5",
+        "AK_CONSTRUCTS_MAX_RECEIVE_COUNT": "5",
+        "AK_CONSTRUCTS_MODE": mode,
+        "AK_CONSTRUCTS_PARKED_QUEUE_URL": urls["parked"],
+        "AK_CONSTRUCTS_PAYLOADS_BUCKET": "payloads",
+        "AK_CONSTRUCTS_REPLY_QUEUE_URL": urls["replies.fifo"],
+        "AK_CONSTRUCTS_REQUESTS_TABLE": "requests",
+        "AK_CONSTRUCTS_REQUEST_QUEUE_URL": urls["requests.fifo"],
+        "AK_CONSTRUCTS_RETENTION_SECONDS": "345600",
+        "AK_CONSTRUCTS_SESSIONS_TABLE": "sessions",
+        "AK_CONSTRUCTS_SESSIONS_TTL_SECONDS": "2592000",
+        "AK_CONSTRUCTS_TAKES_LARGE": "true",
+        "REQUESTS_URL": urls["requests.fifo"],
+        "REPLIES_URL": urls["replies.fifo"],
+    }
+
+
+def define(aws: Emulator) -> dict[str, str]:
     """Define tables and queues, and give the queues' addresses."""
 
     def client(service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
@@ -252,11 +260,7 @@ def waits(scene: Scene, rounds: int) -> dict[str, dict[float, list[float | None]
 def cold_starts(scene: Scene, runs: int) -> dict[str, Spread]:
     """Start a fresh interpreter, import a handler, handle one event."""
     codes = {
-        "ours": {
-            "request handler": f"from ak_lambda.request_handler.handler import handler\n{REQUEST}",
-            "response handler": f"from ak_lambda.response_handler.handler import handler\n{REPLY}",
-            "dead letter handler": f"from ak_lambda.dead_letter_handler.handler import handler\n{REPLY}",
-        },
+        "ours": OWN_COLD_STARTS,
         "agentkernel": {
             "request handler": f"from lambda_request_handler import handler\n{REQUEST}",
             "response handler": f"from lambda_response_handler import handler\n{REPLY}",
