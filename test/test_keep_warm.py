@@ -15,7 +15,7 @@ from aws_cdk.assertions import Match, Template
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from ak_constructs import AgentFunction, KeepWarm
+from ak_constructs import AgentFunction, KeepWarm, SharedCapacityProvider
 from test.contract.test_nag import findings
 from test.support import logical_ids, normalised, statements
 
@@ -501,6 +501,11 @@ REFUSED = pytest.mark.parametrize(
     ],
 )
 Make = Callable[[cdk.Stack], Late]
+
+
+def test_what_a_refusal_names_instead_is_there() -> None:
+    """For managed instances."""
+    assert callable(SharedCapacityProvider.add_environments_schedule)
 
 
 @REFUSED

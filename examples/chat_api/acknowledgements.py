@@ -5,14 +5,11 @@ Each finding by its exact path and id: a new one must be looked at, and one that
 
 import aws_cdk as cdk
 
-from examples.local.nag import ALL_THREE, WITHOUT_HIPAA, WITHOUT_PCI, Acknowledgements, acknowledge_all, each
+from examples.local.nag import ALL_THREE, WITHOUT_PCI, Acknowledgements, acknowledge_all, each, of_signed_api
 
 ROLES = ("AgentRole/DefaultPolicy/Resource", "Api/HealthRole/DefaultPolicy/Resource")
 FUNCTIONS = ("Agent/Resource", "Api/Health/Resource")
 LOG_GROUPS = ("AgentLogs/Resource", "Api/AccessLogs/Resource", "Api/HealthLogs/Resource")
-STAGE = ("Api/RestApi/DeploymentStage.prod/Resource",)
-HEALTH = ("Api/RestApi/Default/health/GET/Resource",)
-SIGNED = tuple(f"Api/RestApi/Default/{route}/Resource" for route in ("api/v1/chat/POST", "{proxy+}/ANY", "ANY"))
 
 ACKNOWLEDGEMENTS: Acknowledgements = [
     (ROLES, ("AwsSolutions-IAM5[Resource::*]",), "X-Ray has no resources to name; everything else is named"),
@@ -38,21 +35,7 @@ ACKNOWLEDGEMENTS: Acknowledgements = [
         each(ALL_THREE, "CloudWatchLogGroupEncrypted"),
         "encrypted with CloudWatch's own key; no prompt is logged",
     ),
-    (
-        STAGE,
-        ("AwsSolutions-APIG6", *each(ALL_THREE, "APIGWExecutionLoggingEnabled")),
-        "execution logs would hold prompts",
-    ),
-    (STAGE, each(ALL_THREE, "APIGWCacheEnabledAndEncrypted"), "answers must not be cached"),
-    (STAGE, each(ALL_THREE, "APIGWSSLEnabled"), "the backends are Lambda functions, called over TLS with IAM"),
-    (STAGE, ("AwsSolutions-APIG3", *each(WITHOUT_HIPAA, "APIGWAssociatedWithWAF")), "only signed callers get in"),
-    (
-        ("Api/RestApi/Resource",),
-        ("AwsSolutions-APIG2",),
-        "the chat route has a validator; the rule looks for one on the whole API",
-    ),
-    (HEALTH, ("AwsSolutions-APIG4",), "health is open: it says nothing but that the API is up"),
-    ((*HEALTH, *SIGNED), ("AwsSolutions-COG4",), "callers are backends that sign with IAM"),
+    *of_signed_api("Api", ("api/v1/chat/POST",)),
 ]
 
 

@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 NAMESPACE = "AkConstructs"
+METRICS_EVERY = cdk.Duration.minutes(5)
 
 
 def own_metric(
@@ -18,7 +19,7 @@ def own_metric(
         metric_name=name,
         dimensions_map=dict(dimensions),
         statistic=statistic,
-        period=period or cdk.Duration.minutes(5),
+        period=period or METRICS_EVERY,
     )
 
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from ak_constructs._alarms import define_alarm, own_metric
+from ak_constructs._alarms import METRICS_EVERY, define_alarm, own_metric
 from ak_constructs._function import define_function
 from ak_constructs._limits import LAMBDA_INIT_SECONDS, LAMBDA_TIMEOUT_SECONDS, LAMBDA_VCPU_MIB
 from ak_constructs._schedule import define_schedule
@@ -28,7 +28,6 @@ MAX_TARGETS = 15  # their ARNs, as long as ARNs may be, fit into the 4 KB that a
 UNKNOWN_TIMEOUT_SECONDS = 60
 WARMER_MEMORY_MIB = LAMBDA_VCPU_MIB  # a new TLS connection for each ping: about 4 ms of a processor, measured
 MARGIN_SECONDS = 30  # for both rounds to begin, and for the log
-METRICS_EVERY = cdk.Duration.minutes(5)
 
 _UNIT_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 
