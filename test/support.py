@@ -21,8 +21,8 @@ def normalised(stack: cdk.Stack) -> dict[str, Any]:
     return template
 
 
-def statements(stack: cdk.Stack, role: str) -> list[tuple[tuple[str, ...], Any]]:
-    """Give (actions, resources) of each statement that a role has, the role named by how its logical id begins."""
+def statements(stack: cdk.Stack, role: str, *, effect: str = "Allow") -> list[tuple[tuple[str, ...], Any]]:
+    """Give (actions, resources) of what a role is allowed, or denied; its logical id begins so."""
     template = Template.from_stack(stack).to_json()["Resources"]
     found = []
     for resource in template.values():
@@ -32,7 +32,8 @@ def statements(stack: cdk.Stack, role: str) -> list[tuple[tuple[str, ...], Any]]
             continue
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
             actions = statement["Action"]
-            found.append((tuple([actions] if isinstance(actions, str) else actions), statement["Resource"]))
+            if statement["Effect"] == effect:
+                found.append((tuple([actions] if isinstance(actions, str) else actions), statement["Resource"]))
     return found
 
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from examples.local.emulator import ROOT, Emulator, stop_group
+from examples.local.emulator import Emulator, stop_group
+from examples.local.environment import ROOT
 
 BOOTSTRAP_SECONDS = 120
 DEPLOY_SECONDS = 300

@@ -1,10 +1,7 @@
 """Starts and stops a local AWS emulator, on loopback, in a virtual environment of its own."""
 
 import contextlib
-import fcntl
-import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from examples.local.environment import make_environment
+
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -61,27 +59,7 @@ def prepare(base: str = sys.executable) -> Path:
     Args:
         base: The Python to make it of, which then runs the functions too. Defaults to the one that runs this.
     """
-    requirements = HERE / "requirements.txt"
-    key = hashlib.sha256(requirements.read_bytes() + os.path.realpath(base).encode()).hexdigest()[:12]
-    environment = ROOT / ".emulator" / key
-    python = environment / "bin" / "python"
-    complete = environment / "complete"
-    environment.parent.mkdir(exist_ok=True)
-    with environment.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # others may need it at the same moment
-        if not complete.is_file():
-            _make(environment, base)
-            complete.touch()
-    return python
-
-
-def _make(environment: Path, base: str) -> None:
-    uv = str(Path(_find_uv()).absolute())
-    # From outside the project, whose own pins are not meant for this environment.
-    subprocess.run([uv, "venv", "-q", "--clear", "-p", base, environment], check=True, cwd="/")
-    install = [uv, "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:"]
-    install += ["-p", str(environment / "bin" / "python"), "-r", str(HERE / "requirements.txt")]
-    subprocess.run(install, check=True, cwd="/")
+    return make_environment(HERE / "requirements.txt", base)
 
 
 @contextlib.contextmanager
@@ -91,7 +69,8 @@ def emulator(log: Path, *, base: str = sys.executable, enforce_iam: bool = False
     Args:
         log: A file for what it prints, in a folder that it may write to.
         base: The Python that runs it and the functions.
-        enforce_iam: Whether it checks signatures and policies; it then refuses what a role may not do.
+        enforce_iam: Whether it checks signatures and policies; it then refuses what a role may not do, and writes what
+            it decided to `decisions.jsonl`, and what functions call to `calls.jsonl`, beside the log.
     """
     python = prepare(base)
     port = _free_port()
@@ -104,6 +83,7 @@ def emulator(log: Path, *, base: str = sys.executable, enforce_iam: bool = False
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "AUTH": "true" if enforce_iam else "false",
+        **({"AK_CONSTRUCTS_CALLS": str(log.with_name("calls.jsonl"))} if enforce_iam else {}),
         "PYTHONPATH": str(HERE / "lambda_runtime"),
         "TMPDIR": str(log.parent),
     }
@@ -123,13 +103,6 @@ def emulator(log: Path, *, base: str = sys.executable, enforce_iam: bool = False
             yield running
         finally:
             stop_group(process)
-
-
-def _find_uv() -> str:
-    found = os.environ.get("UV") or shutil.which("uv")
-    if found is None:
-        raise RuntimeError("uv is needed to make the emulator's environment; run this with `uv run`")
-    return found
 
 
 def stop_group(process: subprocess.Popen[bytes]) -> None:

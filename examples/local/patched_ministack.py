@@ -4,17 +4,21 @@ Everything named with an underscore is private to MiniStack: the version is pinn
 """
 
 import asyncio
+import contextvars
+import json
 import os
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ministack import app
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.core.responses import get_account_id
 from ministack.services import apigateway_v1, dynamodb, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
@@ -23,6 +27,7 @@ PLACEHOLDERS = {  # recorded by CloudFormation, nothing is made
     "AWS::BedrockAgentCore::Runtime": {},
     "AWS::Lambda::CapacityProvider": {"Arn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:{id}"},
 }
+_route: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("_route")
 UNLIMITED_CONCURRENCY = 20  # of a mapping without MaximumConcurrency; each run takes a process of some 50 MB
 
 
@@ -70,16 +75,37 @@ def authorize_as_aws_does() -> None:
         method, path, query = arguments[1], arguments[2], arguments[5]
         if method == "GET" and path.endswith("/provisioned-concurrency") and "List" in query:
             return "lambda:ListProvisionedConcurrencyConfigs"
+        if arguments[0] == "lambda" and path.endswith("/account-settings"):
+            return "lambda:GetAccountSettings"
         found: str | None = action_of(*arguments)
         return actions.get(found or "", found)
 
     def resource(*arguments: Any) -> str:
         found = unquote(resource_of(*arguments))
+        if ":parameter/arn:" in found:  # a parameter may be asked for by its ARN, which was taken for a name
+            found = found.partition(":parameter/")[2]
         qualifier = lambda_svc._qp_first(arguments[5], "Qualifier")
         return f"{found}:{qualifier}" if arguments[0] == "lambda" and qualifier else found
 
     iam_actions.extract_iam_action = action
     iam_actions.extract_resource_arn = resource
+
+
+def record_decisions(path: Path) -> None:
+    """Write down what roles and users asked for and whether they got it: a line of JSON for each decision."""
+    enforce = iam_evaluator.enforce
+
+    def enforce_and_tell(access_key: str, action: str, service: str, region: str, *found: Any, **others: Any) -> Any:
+        denied = enforce(access_key, action, service, region, *found, **others)
+        principal = iam_evaluator.resolve_principal(access_key or "", get_account_id())
+        if isinstance(principal, iam_evaluator.PrincipalInfo) and principal.policies is not None:
+            resource = found[0] if found else others.get("resource_arn", "*")
+            told = {"principal": principal.arn, "action": action, "resource": resource, "allowed": denied is None}
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(told) + "\n")
+        return denied
+
+    iam_evaluator.enforce = enforce_and_tell
 
 
 def run_message_groups_in_parallel() -> None:
@@ -172,10 +198,48 @@ def date_versions_by_description() -> None:
     lambda_svc._publish_version = publish_then
 
 
+def keep_environments_after_errors() -> None:
+    """Go on with a process whose handler raised, as AWS does; it was ended, with all that it had learned.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, read 2026-11-21
+    """
+    ending, kept = '{"status": "error", "error": str(e), "trace"', '{"status": "ok", "raised": str(e), "trace"'
+    if ending not in lambda_runtime._PYTHON_WORKER_SCRIPT:
+        raise RuntimeError("the script of the workers has changed")
+    _set(lambda_runtime, "_PYTHON_WORKER_SCRIPT", lambda_runtime._PYTHON_WORKER_SCRIPT.replace(ending, kept))
+    invoke = lambda_runtime.Worker.invoke
+
+    def invoke_and_tell(*arguments: Any, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = invoke(*arguments, **options)
+        return {**found, "status": "error", "error": found["raised"]} if "raised" in found else found
+
+    lambda_runtime.Worker.invoke = invoke_and_tell
+
+
 def take_loopback_for_tls() -> None:
     """Satisfy policies that refuse requests without TLS, such as CDK's `enforce_ssl` writes."""
     pin = app.pin_request_origin
     app.pin_request_origin = lambda address, _secure: pin(address, secure_transport=True)
+
+
+def know_context_identity_sources() -> None:
+    """Remember an authorizer's result by route and path too, where it says so; such a source was always missing."""
+    authorize, sources_of = apigateway_v1._authorize_request_v1, apigateway_v1._request_identity_sources
+
+    async def authorize_route(*arguments: Any) -> Any:
+        _api_id, stage, _settings, method, path, resource = arguments[:6]
+        known = {"httpMethod": method, "path": f"/{stage}{path}", "resourcePath": resource["path"]}
+        _route.set({f"context.{name}": value for name, value in known.items()})
+        return await authorize(*arguments)
+
+    def sources_of_route(sources: str | None, *arguments: Any) -> tuple[bool, list[str]]:
+        known = _route.get()
+        named = [source.strip() for source in (sources or "").split(",")]
+        found = [(True, [known[each]]) if each in known else sources_of(each, *arguments) for each in named]
+        return all(present for present, _ in found), [value for _, values in found for value in values]
+
+    apigateway_v1._authorize_request_v1 = authorize_route
+    apigateway_v1._request_identity_sources = sources_of_route
 
 
 class _Headers(dict[str, Any]):
@@ -276,11 +340,13 @@ def _with_time_to_live(create: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    del sys.argv[1:]  # whose emulator this is, for people who read a list of processes
+    log = Path(sys.argv[1])  # whose emulator this is, for people who read a list of processes too
+    del sys.argv[1:]
     add_placeholders()
     honour_time_to_live()
     name_parameters_simply()
     authorize_as_aws_does()
+    record_decisions(log.with_name("decisions.jsonl"))
     run_message_groups_in_parallel()
     keep_failures_apart()
     delete_with_own_receipt()
@@ -288,9 +354,11 @@ if __name__ == "__main__":
     end_integrations_in_time()
     list_provisioned_concurrency()
     date_versions_by_description()
+    keep_environments_after_errors()
     take_loopback_for_tls()
     keep_case_of_headers()
     name_api_keys()
+    know_context_identity_sources()
     refuse_web_pages()
     end_with_parent()
     app.main()

@@ -1,5 +1,7 @@
 """What we add to the emulator's functions and parameters: each fails when a private name of its version moves."""
 
+import json
+
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ssm as ssm
@@ -53,6 +55,30 @@ def test_a_version_may_be_old(aws: Emulator) -> None:
     assert young["LastModified"] > then
     assert latest["LastModified"] > then
     functions.delete_function(FunctionName="aged")
+
+
+RAISING = """
+count = 0
+
+def handler(event, context):
+    global count
+    count += 1
+    raise ValueError(count)
+"""
+
+
+def test_an_environment_goes_on_after_its_handler_raised(aws: Emulator) -> None:
+    """Its process was ended, so that each error was followed by a cold start."""
+    functions = client("lambda", aws)
+    role = "arn:aws:iam::000000000000:role/none"
+    code = {"ZipFile": packed(RAISING)}
+    functions.create_function(
+        FunctionName="raising", Runtime="python3.13", Handler="index.handler", Role=role, Code=code
+    )
+    answers = [functions.invoke(FunctionName="raising") for _ in range(2)]
+    assert [json.load(answer["Payload"])["errorMessage"] for answer in answers] == ["1", "2"]
+    assert {answer["FunctionError"] for answer in answers} == {"Unhandled"}
+    functions.delete_function(FunctionName="raising")
 
 
 def test_a_parameter_without_a_name_has_the_arn_that_cdk_says(aws: Emulator) -> None:

@@ -1,5 +1,7 @@
 """What Lambda's Python runtime does before it loads a handler and the emulator's does not: JSON log lines.
 
+Where the emulator enforces IAM it also writes down each call that a function makes of AWS, whatever becomes of it.
+
 Python imports a module of this name at start-up when it is on PYTHONPATH, in the emulator's workers too.
 """
 
@@ -7,6 +9,7 @@ import json
 import logging
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
@@ -25,8 +28,22 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _write_down(model: Any, **_others: object) -> None:
+    called = {
+        "function": os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        "service": model.service_model.signing_name,
+        "operation": model.name,
+    }
+    with open(os.environ["AK_CONSTRUCTS_CALLS"], "a", encoding="utf-8") as file:  # noqa: PTH123 - every start pays for pathlib
+        file.write(json.dumps(called) + "\n")
+
+
 if "_LAMBDA_TIMEOUT" in os.environ:  # in a worker, not in the emulator's server
     _handler = logging.StreamHandler()
     _handler.setFormatter(_JsonFormatter())
     logging.getLogger().addHandler(_handler)
     logging.getLogger().setLevel(logging.INFO)
+    if "AK_CONSTRUCTS_CALLS" in os.environ:
+        from botocore import handlers  # the emulator's worker imports it anyway
+
+        handlers.BUILTIN_HANDLERS.append(("before-call", _write_down))
