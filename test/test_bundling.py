@@ -374,8 +374,12 @@ def test_fails_when_there_is_no_wheel_for_the_platform(entry: Path, tmp_path: Pa
     assert not [each for each in failed.traceback if "_kernel" in str(each.path)], "a page of CDK's own frames"
 
 
-def test_fails_when_a_hash_is_another(entry: Path, tmp_path: Path) -> None:
-    """Somebody may have changed the file."""
+@pytest.mark.parametrize("unverified", ["0", "1"])
+def test_fails_when_a_hash_is_another(
+    entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unverified: str
+) -> None:
+    """Somebody may have changed the file; what is set around us does not change that."""
+    monkeypatch.setenv("UV_NO_VERIFY_HASHES", unverified)
     write(entry, "six==1.16.0 --hash=sha256:" + "0" * 64)
     with pytest.raises(ValueError, match=r"(?s)uv says: .*six==1.16.0.*[Hh]ash"):
         packaged(entry, tmp_path / "out")

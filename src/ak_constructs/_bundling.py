@@ -6,51 +6,33 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_lambda as lambda_
 
 from ak_constructs._dependencies import Platform, check_size, find_dependencies, install
 from ak_constructs._lambda_assets import lambda_assets
+from ak_constructs._local_bundling import LocalBundling
 
 _FORMAT = "1"  # raise when the same sources would give another asset
 _LEFT_OUT = frozenset({"__pycache__", "node_modules"})
 
 
-@jsii.implements(cdk.ILocalBundling)
 class AgentPackage:
     """The user's folder, its dependencies and `ak_lambda`, side by side.
 
     Attributes:
-        error: Why it could not be put together. CDK wraps an error of the bundling in a page of its own frames.
+        bundling: What puts them together.
     """
 
     def __init__(self, entry: Path, platform: Platform) -> None:
-        self.error: Exception | None = None
+        self.bundling = LocalBundling(self._bundle)
         self._entry = entry
         self._platform = platform
         self._files = {**dict(_files(lambda_assets(), below="ak_lambda")), **dict(_files(entry))}
         self._pins = find_dependencies(entry)
 
     def code(self) -> lambda_.Code:
-        """Give the code of a function; CDK calls `try_bundle` when it has no asset of this hash yet."""
-        return lambda_.Code.from_asset(
-            str(self._entry),
-            asset_hash_type=cdk.AssetHashType.CUSTOM,
-            asset_hash=_hash(self._files, self._platform if self._pins else None),
-            bundling=cdk.BundlingOptions(
-                image=cdk.DockerImage.from_registry("not-used: the package is put together locally"), local=self
-            ),
-        )
-
-    def try_bundle(self, output_dir: str, *_args: object, **_options: object) -> bool:
-        """Put the package together; never leaves that to Docker, which would only hide why it failed."""
-        try:
-            self._bundle(Path(output_dir))
-        except Exception as error:
-            self.error = error
-            raise
-        return True
+        """Give the code of a function."""
+        return self.bundling.code(self._entry, _hash(self._files, self._platform if self._pins else None))
 
     def _bundle(self, package: Path) -> None:
         if self._pins:
@@ -61,6 +43,12 @@ class AgentPackage:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)  # with its mode: a program stays one
         check_size(package)
+
+
+def platform_of(architecture: lambda_.Architecture, runtime: lambda_.Runtime) -> Platform:
+    """Give what dependencies of a function are installed for."""
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture.name]
+    return Platform(machine=machine, python=runtime.name.removeprefix("python"))
 
 
 def _check_names(package: Path, files: dict[str, Path]) -> None:

@@ -79,6 +79,8 @@ def install(pins: Path, target: Path, platform: Platform) -> None:
         command = ["pip", "install", "--quiet", "--target", str(target), "--python", sys.executable]
         command += ["--python-platform", platform.tag, "--python-version", platform.python]
         command += ["--only-binary", ":all:", "--link-mode", "copy"]
+        if all("--hash" in line for line in _lines(requirements)):
+            command.append("--require-hashes")  # or a variable or a file of uv's could say not to look at them
         command += ["--requirements", str(work / "requirements.txt"), "--excludes", str(work / "left-out.txt")]
         _uv(command, f"{pins} cannot be installed for {platform.tag}, Python {platform.python}", _ways_out(pins))
     finally:
@@ -194,7 +196,7 @@ def _find_uv() -> str:
         import uv  # noqa: PLC0415 - only the extra brings it
     except ImportError:
         raise ValueError(
-            "uv is needed to install an agent's dependencies; run `pip install 'ak-constructs[bundling]'`"
+            "uv is needed to install pinned packages; run `pip install 'ak-constructs[bundling]'`"
         ) from None
     return str(uv.find_uv_bin())
 

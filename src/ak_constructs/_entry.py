@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 
-def check_entry(entry: str | os.PathLike[str]) -> Path:
+def check_entry(entry: str | os.PathLike[str], *, argument: str = "entry") -> Path:
     """Give the folder, or raise when it is none or hides our code."""
+    if not isinstance(entry, str | os.PathLike):
+        raise TypeError(f"{argument} must be a folder, got a value of type {type(entry).__name__}")
     folder = Path(entry).resolve()
     if not folder.is_dir():
-        raise ValueError(f"entry must be a folder, got {str(entry)!r} ({folder}); give the folder that holds the agent")
+        raise ValueError(f"{argument} must be a folder, got {str(entry)!r} ({folder}); give the folder of its code")
     if (folder / "ak_lambda").exists():
-        raise ValueError(f"entry must not have a folder named ak_lambda, {str(entry)!r} has; rename it")
+        raise ValueError(f"{argument} must not have a folder named ak_lambda, {str(entry)!r} has; rename it")
     return folder
 
 

@@ -1,20 +1,27 @@
 """How callers of an API prove who they are."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_apigatewayv2_authorizers as apigatewayv2_authorizers
 from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from ak_constructs._jwt_authorizer import JwtAuthorizer, RouteScopes, check_custom, check_list, check_scopes
 from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
 
 MAX_CACHE_SECONDS = 3600
 DEFAULT_KEY_RATE_LIMIT = 10
 DEFAULT_KEY_BURST_LIMIT = 20
+DEFAULT_JWT_CACHE = cdk.Duration.minutes(5)
 
 _CONTEXT_KEY = r"[A-Za-z0-9_.-]+"
 
@@ -29,6 +36,8 @@ class MethodAuthorization:
         scopes: The OAuth scopes of which a token must have one.
         usage_plan: The plan that the API's key belongs to; with one, every method needs a key.
         api_key: That key.
+        function: Our function behind the authorizer.
+        route_scopes: What that function is told of each route.
     """
 
     authorization_type: apigateway.AuthorizationType
@@ -36,6 +45,22 @@ class MethodAuthorization:
     scopes: Sequence[str] | None = None
     usage_plan: apigateway.UsagePlan | None = None
     api_key: apigateway.IApiKey | None = None
+    function: lambda_.Function | None = None
+    route_scopes: RouteScopes | None = None
+
+    def for_route(self, method: str, path: str, scopes: Sequence[str] | None) -> "MethodAuthorization":
+        """Give what one route asks, which may be more than the others do."""
+        asked = check_scopes(scopes)
+        if self.route_scopes:
+            self.route_scopes.add(method, path, asked)
+        elif asked and self.authorization_type != apigateway.AuthorizationType.COGNITO:
+            raise ValueError(
+                f"scopes must be left out with this authorization, got {list(asked)}; tokens with scopes are those of "
+                "Authorization.jwt() and .cognito()"
+            )
+        elif asked:
+            return replace(self, scopes=asked)
+        return self
 
 
 class Authorization(ABC):
@@ -47,6 +72,7 @@ class Authorization(ABC):
     Example:
         ```python
         authorization = Authorization.iam()
+        of_tokens = Authorization.jwt(issuer="https://issuer.example.com", audience=["agents"], scopes=["chat"])
         ```
     """
 
@@ -56,8 +82,23 @@ class Authorization(ABC):
         """The rule by which the runner reads the user id from what API Gateway checked."""
 
     @abstractmethod
-    def define(self, scope: Construct, api: apigateway.RestApi) -> MethodAuthorization:
+    def define(self, scope: Construct, api: apigateway.RestApi, key: kms.IKey | None) -> MethodAuthorization:
         """Define what this authorization needs and give what each method asks; called by the API's construct."""
+
+    def define_for_websocket(
+        self, _scope: Construct, _key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        """Define what authorizes the route `$connect` of a WebSocket API; only `.jwt()` can.
+
+        Raises:
+            ValueError: This authorization is for REST APIs only.
+        """
+        raise ValueError("the authorization of a WebSocket API must be Authorization.jwt(), got another; use that one")
+
+    @property
+    def gateway_errors(self) -> Mapping[str, tuple[apigateway.ResponseType, str]]:
+        """What API Gateway answers with 503 in words of ours, by the id of the gateway response."""
+        return {}
 
     @staticmethod
     def iam(*, end_user_from_body: bool = False) -> "Authorization":
@@ -86,6 +127,69 @@ class Authorization(ABC):
             ValueError: No pool is given.
         """
         return _Cognito(user_pools=tuple(user_pools), scopes=tuple(scopes) if scopes else None)
+
+    @staticmethod
+    def jwt(
+        *,
+        issuer: str | None = None,
+        audience: Sequence[str] = (),
+        user_claim: str = "sub",
+        scopes: Sequence[str] | None = None,
+        jwks_url: str | None = None,
+        custom: str | os.PathLike[str] | None = None,
+        cache_ttl: cdk.Duration | None = None,
+        architecture: lambda_.Architecture | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+    ) -> "Authorization":
+        """Let in callers with a token of an OpenID Connect issuer: `Authorization: Bearer <token>`.
+
+        A function of ours, `AuthorizerFunction`, reads the issuer's keys over HTTPS and verifies signature (RSA from
+        2048 bits, EC, Ed25519; never a shared secret), `iss`, audience, `exp`, `nbf` and `iat`, with 30 s for clocks
+        that differ. A bad token gets 401; a good one without the user claim or a scope 403; 503 when no key is known
+        and the issuer cannot be reached. Keys are read again after 10 minutes, and when a token names an unknown one,
+        then at most every 30 s; when the issuer cannot be reached, the last ones go on for 24 hours. PyJWT is in a
+        layer, `JwtLibrary`, which uv installs without Docker.
+
+        The functions behind find `user_id`, `scope` and `claims` (JSON, left out over 4 KiB) in
+        `requestContext.authorizer`. Tokens are not looked up anywhere: one that was revoked is good until it expires,
+        and one that expires may be good until API Gateway forgets it.
+
+        Args:
+            issuer: The tokens' `iss`, to the letter; an https address. None when `custom` alone decides.
+            audience: The tokens' `aud`, or, where a token has none, `client_id`, must be one of these.
+            user_claim: The claim that is the user id, a text of at most 256 bytes.
+            scopes: OAuth scopes all of which every route asks for, in `scope`, `scp` or `scopes`. `add_route(scopes=)`
+                asks for more. Defaults to none.
+            jwks_url: Where the keys are. Defaults to what `{issuer}/.well-known/openid-configuration` says.
+            custom: A folder with `validator.py` and, if it needs any, pinned dependencies, which go before the layer's.
+                Its `validate(token=..., context=...)` is asked after our own checks. The context has `path`,
+                `http_method`, `headers` and `claims`. It returns True, a dict of further claims, or Agent Kernel's
+                `ValidationResult`; anything else, or an exception, is 403. Without an issuer the user id is in those
+                claims, or their `subject`.
+            cache_ttl: How long API Gateway remembers a result, by token, route and method, and with `custom` by path;
+                at most 3600 s. Zero for a validator that looks at anything else. Defaults to 300 s.
+            architecture: Of the function and its layer. Defaults to arm64.
+            vpc: Where the function runs, for an issuer that only a network of yours reaches. Defaults to none.
+            vpc_subnets: Which subnets. Defaults to the private ones.
+
+        Raises:
+            ValueError: No issuer and no `custom`, an issuer without audience, an address without https, a malformed
+                scope, no `validate` in the folder, or `cache_ttl` is too long.
+        """
+        check_timeout_at_most("cache_ttl", cache_ttl, MAX_CACHE_SECONDS, "lower it")
+        authorizer = JwtAuthorizer(
+            issuer=issuer,
+            audience=check_list("audience", audience),
+            user_claim=user_claim,
+            scopes=check_scopes(scopes),
+            jwks_url=jwks_url,
+            custom=check_custom(custom),
+            architecture=architecture,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+        )
+        return _Jwt(authorizer=authorizer, cache_ttl=cache_ttl or DEFAULT_JWT_CACHE)
 
     @staticmethod
     def lambda_function(
@@ -152,7 +256,7 @@ class _Iam(Authorization):
     def identity(self) -> str:
         return "iam-body" if self.end_user_from_body else "iam"
 
-    def define(self, _scope: Construct, _api: apigateway.RestApi) -> MethodAuthorization:
+    def define(self, _scope: Construct, _api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         return MethodAuthorization(authorization_type=apigateway.AuthorizationType.IAM)
 
 
@@ -168,7 +272,7 @@ class _Cognito(Authorization):
     def identity(self) -> str:
         return "cognito"
 
-    def define(self, scope: Construct, _api: apigateway.RestApi) -> MethodAuthorization:
+    def define(self, scope: Construct, _api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         return MethodAuthorization(
             authorization_type=apigateway.AuthorizationType.COGNITO,
             authorizer=apigateway.CognitoUserPoolsAuthorizer(
@@ -178,6 +282,63 @@ class _Cognito(Authorization):
                 results_cache_ttl=cdk.Duration.minutes(5),
             ),
             scopes=self.scopes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Jwt(Authorization):
+    authorizer: JwtAuthorizer
+    cache_ttl: cdk.Duration
+
+    @property
+    def identity(self) -> str:
+        return "lambda:user_id"
+
+    @property
+    def gateway_errors(self) -> Mapping[str, tuple[apigateway.ResponseType, str]]:
+        # AWS has a type for an authorizer that fails and one for an authorizer that cannot be asked, and does not say
+        # which of them an exception gets; the emulator's authors measured the first.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html, read
+        # 2026-11-21
+        types = apigateway.ResponseType
+        return {
+            "AuthorizerFailed": (
+                types.AUTHORIZER_FAILURE,
+                "the issuer of the tokens cannot be reached; try again",
+            ),
+            "AuthorizerNotAsked": (types.AUTHORIZER_CONFIGURATION_ERROR, "tokens cannot be verified; try again"),
+        }
+
+    def define(self, scope: Construct, _api: apigateway.RestApi, key: kms.IKey | None) -> MethodAuthorization:
+        route_scopes = RouteScopes()
+        function = self.authorizer.define(scope, route_scopes, key=key)
+        # A result holds for one token and one route, so that its policy may speak of all paths of the route. Who
+        # validates may look at the path itself. Without the header API Gateway answers 401 and asks nobody.
+        place = "path" if self.authorizer.custom else "resourcePath"
+        authorizer = apigateway.RequestAuthorizer(
+            scope,
+            "Authorizer",
+            handler=function,
+            identity_sources=[
+                apigateway.IdentitySource.header("Authorization"),
+                apigateway.IdentitySource.context(place),
+                apigateway.IdentitySource.context("httpMethod"),
+            ],
+            results_cache_ttl=self.cache_ttl,
+        )
+        return MethodAuthorization(
+            authorization_type=apigateway.AuthorizationType.CUSTOM,
+            authorizer=authorizer,
+            function=function,
+            route_scopes=route_scopes,
+        )
+
+    def define_for_websocket(
+        self, scope: Construct, key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        # No identity source: the token may come in three ways, and API Gateway would ask for all of them.
+        return apigatewayv2_authorizers.WebSocketLambdaAuthorizer(
+            "Authorizer", self.authorizer.define(scope, RouteScopes(), key=key), identity_source=[]
         )
 
 
@@ -197,7 +358,7 @@ class _LambdaFunction(Authorization):
     def identity(self) -> str:
         return f"lambda:{self.user_key}" if self.user_key else "public"
 
-    def define(self, scope: Construct, _api: apigateway.RestApi) -> MethodAuthorization:
+    def define(self, scope: Construct, _api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         return MethodAuthorization(
             authorization_type=apigateway.AuthorizationType.CUSTOM, authorizer=self._authorizer(scope)
         )
@@ -240,7 +401,7 @@ class _ApiKey(Authorization):
     def identity(self) -> str:
         return "api_key"
 
-    def define(self, scope: Construct, api: apigateway.RestApi) -> MethodAuthorization:
+    def define(self, scope: Construct, api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         key = apigateway.ApiKey(scope, "ApiKey")
         plan = apigateway.UsagePlan(
             scope,
@@ -258,5 +419,5 @@ class _Public(Authorization):
     def identity(self) -> str:
         return "public"
 
-    def define(self, _scope: Construct, _api: apigateway.RestApi) -> MethodAuthorization:
+    def define(self, _scope: Construct, _api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         return MethodAuthorization(authorization_type=apigateway.AuthorizationType.NONE)

@@ -1,5 +1,7 @@
 """What the benchmarks compare is comparable."""
 
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,12 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from benchmarks import by_constructs, by_hand, version_pruner
+from benchmarks import by_constructs, by_hand, jwt_authorizer, version_pruner
 from benchmarks.document import write_part
+from benchmarks.processes import Side
 from benchmarks.queued_pipeline import bill
+from test.issuer import Issuers
+from test.signing import rsa_key
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,11 +37,11 @@ def test_both_sides_of_the_synthesis_define_the_same_resources(app: cdk.App, mon
 def test_the_benchmarks_were_run_and_say_how() -> None:
     """Date, versions and command stand beside the figures, and a goal missed says so."""
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    for program in ("agent_function", "queued_pipeline", "version_pruner"):
+    for program in ("agent_function", "jwt_authorizer", "queued_pipeline", "version_pruner"):
         assert f"`uv run python -m benchmarks.{program}` on 20" in text
     for name in ("Python 3.1", "aws-cdk-lib 2.", "agentkernel 0.9.5", "boto3 1."):
         assert name in text
-    assert text.count(": met |") + text.count("**missed**") == 4 + 6
+    assert text.count(": met |") + text.count("**missed**") == 4 + 6 + 2
 
 
 def test_each_benchmark_rewrites_its_own_part(tmp_path: Path) -> None:
@@ -74,3 +79,14 @@ def test_a_scope_by_capacity_provider_asks_about_its_functions_alone() -> None:
     assert asked["ListFunctionVersionsByCapacityProvider"] == 2
     lists = {asked[name] for name in ("ListVersionsByFunction", "ListAliases", "ListProvisionedConcurrencyConfigs")}
     assert lists == {version_pruner.ON_PROVIDER}
+
+
+def test_what_the_authorizer_benchmark_times_is_a_token_that_is_let_in(tmp_path: Path) -> None:
+    """With keys of a real issuer; our side, since Agent Kernel's needs an environment of its own."""
+    with Issuers(tmp_path).running() as issuers:
+        issuer = issuers.issuer("bench", rsa_key("rsa-1"))
+        told = jwt_authorizer.variables(issuer, issuers, times=2)
+        environment = {**os.environ, **told, "PYTHONPATH": str(ROOT / "lambda_assets")}
+        command = [sys.executable, "-c", jwt_authorizer.OURS + jwt_authorizer.MANY]
+        assert 0 < jwt_authorizer.measured(Side(command=command, environment=environment, cwd=tmp_path)) < 1
+        assert issuer.fetched.total() == 2

@@ -23,4 +23,7 @@ api = AgentApi(stack, "Api", agent=agent, authorization=Authorization.lambda_fun
 api.add_route("GET", "/app", agent)
 api.add_route("POST", "/app_info", agent)
 cdk.CfnOutput(stack, "ChatUrl", value=api.chat_url)
+validated = Authorization.jwt(custom=ENTRY, user_claim="userId", architecture=ARCHITECTURE)
+tokens = AgentApi(stack, "Tokens", agent=agent, authorization=validated)
+cdk.CfnOutput(stack, "TokensUrl", value=tokens.chat_url)
 app.synth()

@@ -22,8 +22,8 @@ def python() -> str:
 
 
 @pytest.fixture(scope="module")
-def base(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run everything on an emulator with that Python, and give the API's address below its version."""
+def bases(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Run everything on an emulator with that Python, and give the addresses of the APIs below their version."""
     code = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
     version = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     work = tmp_path_factory.mktemp("agentkernel")
@@ -31,7 +31,13 @@ def base(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     with emulator(work / "emulator.log", base=python) as aws:
         bootstrap(aws, work)
         outputs = deploy(aws, work, app=f"{sys.executable} -m test.local.agentkernel_app {version}")
-        yield address(aws, outputs["AgentKernel"]["ChatUrl"])
+        yield {name: address(aws, outputs["AgentKernel"][f"{name}Url"]) for name in ("Chat", "Tokens")}
+
+
+@pytest.fixture
+def base(bases: dict[str, str]) -> str:
+    """Give the address of the API with Agent Kernel's authorizer."""
+    return bases["Chat"]
 
 
 def address(aws: Emulator, chat_url: str) -> str:
@@ -59,3 +65,13 @@ def test_its_authorizer_keeps_out(base: str, headers: dict[str, str], method: st
     """On every route."""
     response = httpx.request(method, base + path, json={"prompt": "hi", "session_id": "s"}, headers=headers)
     assert (response.status_code, response.json()) == (403, {"error": "not allowed"})
+
+
+def test_its_validator_decides_in_our_authorizer(bases: dict[str, str]) -> None:
+    """By the same class, packaged as `custom`."""
+    require_python("3.13")  # the one that our authorizer is packaged for
+    message = {"prompt": "hi", "agent": "echo", "session_id": "s-1"}
+    asked = [({"authorization": "bearer right"}, 200), ({"Authorization": "Bearer wrong"}, 403), ({}, 401)]
+    for headers, status in asked:
+        response = httpx.post(f"{bases['Tokens']}/chat", json=message, headers=headers, timeout=35)
+        assert response.status_code == status

@@ -1,0 +1,1 @@
+"""Says of a bearer token whose it is and which routes it opens."""

@@ -1,0 +1,5 @@
+"""The same validator, as `Authorization.jwt(custom=...)` takes it."""
+
+from auth import Validator
+
+validate = Validator().validate
