@@ -13,6 +13,10 @@ API_GATEWAY_PAYLOAD_MIB: Final = 10
 """REST API, request and response, cannot be raised. Read 2026-11-20.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
 
+API_GATEWAY_WEBSOCKET_AUTHORIZER_BYTES: Final = 8192
+"""What the authorizer of a WebSocket API may return, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
 LAMBDA_TIMEOUT_SECONDS: Final = 900
 """Longest run of a function outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -109,3 +113,26 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-capacity-p
 CAPACITY_PROVIDER_TAGS: Final = 40
 """Tags that a capacity provider may propagate. Read 2026-11-21.
 https://docs.aws.amazon.com/lambda/latest/api/API_PropagateTags.html"""
+
+LAMBDA_RESERVED_NAMES: Final = frozenset(
+    {
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+"""Variables that Lambda sets and nobody else may, but for those that begin with an underscore. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
