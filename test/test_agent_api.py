@@ -6,7 +6,9 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Capture, Match, Template
 from syrupy.assertion import SnapshotAssertion
@@ -142,7 +144,7 @@ def test_the_access_log_has_no_query_strings_and_no_bodies(stack: cdk.Stack, age
 
 def test_the_stage_is_traced_and_throttled_and_health_on_its_own(stack: cdk.Stack, agent: AgentFunction) -> None:
     """Health checks cannot use up the agent's rate, nor flood their function."""
-    AgentApi(stack, "Api", agent=agent, rate_limit=7, burst_limit=9)
+    AgentApi(stack, "Api", agent=agent, rate_limit=7)
     Template.from_stack(stack).has_resource_properties(
         "AWS::ApiGateway::Stage",
         {
@@ -152,7 +154,7 @@ def test_the_stage_is_traced_and_throttled_and_health_on_its_own(stack: cdk.Stac
                     "ResourcePath": "/*",
                     "HttpMethod": "*",
                     "ThrottlingRateLimit": 7,
-                    "ThrottlingBurstLimit": 9,
+                    "ThrottlingBurstLimit": 14,
                     "MetricsEnabled": True,
                     "DataTraceEnabled": False,
                 },
@@ -395,12 +397,10 @@ def test_fails_when_the_chat_path_has_not_three_plain_segments(
         AgentApi(stack, "Api", agent=agent, chat_path=chat_path)
 
 
-def test_fails_when_a_limit_is_zero(stack: cdk.Stack, agent: AgentFunction) -> None:
+def test_fails_when_the_rate_limit_is_zero(stack: cdk.Stack, agent: AgentFunction) -> None:
     """API Gateway would refuse every request."""
     with pytest.raises(ValueError, match=r"^rate_limit must be at least 1, got 0; to close the API, remove it$"):
         AgentApi(stack, "Api", agent=agent, rate_limit=0)
-    with pytest.raises(ValueError, match=r"^burst_limit must be at least 1, got 0; to close the API, remove it$"):
-        AgentApi(stack, "Api2", agent=agent, burst_limit=0)
 
 
 def test_fails_when_the_agent_may_run_longer_than_the_api_waits(stack: cdk.Stack, entry: Path) -> None:
@@ -500,6 +500,7 @@ def test_snapshot_of_the_defaults(stack: cdk.Stack, agent: AgentFunction, snapsh
 
 def test_snapshot_of_everything_set(stack: cdk.Stack, agent: AgentFunction, snapshot: SnapshotAssertion) -> None:
     """Guards against surprises."""
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
     api = AgentApi(
         stack,
         "Api",
@@ -508,8 +509,11 @@ def test_snapshot_of_everything_set(stack: cdk.Stack, agent: AgentFunction, snap
         chat_path="/agents/v2/ask",
         cors=cors(),
         rate_limit=7,
-        burst_limit=9,
         raised_timeout=cdk.Duration.seconds(60),
+        vpc_endpoint=vpc.add_interface_endpoint("Endpoint", service=ec2.InterfaceVpcEndpointAwsService.APIGATEWAY),
+        key=kms.Key(stack, "Key"),
+        vpc=vpc,
     )
     api.add_route("GET", "/app", agent)
+    api.add_web_acl("arn:aws:wafv2:us-east-1:111122223333:regional/webacl/rules/1")
     assert normalised(stack) == snapshot(extension_class=JSONSnapshotExtension)

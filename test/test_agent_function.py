@@ -11,6 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_python_alpha as python_alpha
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Match, Template
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
@@ -19,6 +20,7 @@ from ak_constructs import AgentFunction
 from test.pythons import this_version
 from test.support import logical_ids, normalised, statements
 
+SECRET_ARN = "arn:aws:secretsmanager:us-east-1:111122223333:secret:openai-AbCdEf"
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
 
 
@@ -264,12 +266,13 @@ def everything(stack: cdk.Stack, entry: Path) -> AgentFunction:
         current_version_options=lambda_.VersionOptions(description="released"),
         description="Answers",
         environment={"MODEL_ID": "m"},
-        environment_encryption=kms.Key(stack, "Key"),
+        key=kms.Key(stack, "Key"),
         layers=[layer],
         log_group=logs.LogGroup(stack, "OwnLogs"),
         memory_size=512,
         reserved_concurrent_executions=5,
         runtime=lambda_.Runtime.PYTHON_3_12,
+        secrets={"OPENAI_API_KEY": secretsmanager.Secret.from_secret_complete_arn(stack, "OpenAi", SECRET_ARN)},
         security_groups=[ec2.SecurityGroup(stack, "Group", vpc=vpc)],
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS,
         timeout=cdk.Duration.seconds(10),
@@ -327,18 +330,27 @@ def test_what_cdk_refuses_is_said_in_its_own_words(stack: cdk.Stack, entry: Path
         )
 
 
-def test_in_a_vpc_the_role_may_use_network_interfaces(stack: cdk.Stack, entry: Path) -> None:
-    """What the managed policy would allow, and its own log group instead of all."""
+def test_in_a_vpc_lambda_may_use_network_interfaces_and_the_code_may_not(stack: cdk.Stack, entry: Path) -> None:
+    """What the managed policy would allow, though not to whoever talks an agent into it; its own log group, not all."""
     everything(stack, entry)
-    network = next(actions for actions, resource in statements(stack, "AgentRole") if "ec2" in str(actions))
-    assert set(network) == {
+    network = [
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
         "ec2:DeleteNetworkInterface",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
+    ]
+    assert [actions for actions, _ in statements(stack, "AgentRole") if "ec2" in str(actions)] == [tuple(network)]
+    every = {"Fn::Join": Match.array_with([Match.array_with([":function:*"])])}
+    denied = {
+        "Effect": "Deny",
+        "Action": network,
+        "Resource": "*",
+        "Condition": {"ArnLike": {"lambda:SourceFunctionArn": every}},
     }
+    document = {"Statement": Match.array_with([denied])}
+    Template.from_stack(stack).has_resource_properties("AWS::IAM::Policy", {"PolicyDocument": document})
     Template.from_stack(stack).has_resource_properties("AWS::IAM::Role", {"ManagedPolicyArns": Match.absent()})
 
 

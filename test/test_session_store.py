@@ -15,7 +15,7 @@ from aws_cdk.assertions import Match, Template
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from ak_constructs import AgentFunction, SessionStore, _redis_client
+from ak_constructs import AgentFunction, SessionStore, _layer, _redis_client
 from ak_constructs._lambda_assets import lambda_assets
 from ak_constructs._session_backends import REDIS_ACCESS
 from test.support import logical_ids, normalised, statements
@@ -450,7 +450,7 @@ def test_the_layers_hash_is_that_of_its_pins(tmp_path: Path, monkeypatch: pytest
     pins = (lambda_assets() / "redis_layer" / "requirements.txt").read_bytes()
     (folder / "requirements.txt").write_bytes(pins.replace(b"\n", b"\r\n"))
     (folder / "notes.txt").touch()
-    monkeypatch.setattr(_redis_client, "lambda_assets", lambda: tmp_path / "elsewhere")
+    monkeypatch.setattr(_layer, "lambda_assets", lambda: tmp_path / "elsewhere")
     assert client_package(tmp_path / "there").name == here
     (folder / "requirements.txt").write_bytes(pins + b"# another\n")
     assert client_package(tmp_path / "again").name != here
@@ -460,7 +460,7 @@ def test_fails_when_the_client_cannot_be_installed(tmp_path: Path, monkeypatch: 
     """With what the installer said, and not a page of CDK's own frames."""
     (tmp_path / "redis_layer").mkdir()
     (tmp_path / "redis_layer" / "requirements.txt").write_text("redis==0.0.0\n", encoding="utf-8")
-    monkeypatch.setattr(_redis_client, "lambda_assets", lambda: tmp_path)
+    monkeypatch.setattr(_layer, "lambda_assets", lambda: tmp_path)
     with pytest.raises(ValueError, match=r"(?s)cannot be installed for .*uv says: .*redis==0.0.0"):
         client_package(tmp_path / "out")
 

@@ -1,5 +1,7 @@
 """The checks that every construct shares."""
 
+from typing import Any
+
 import aws_cdk as cdk
 import pytest
 
@@ -76,3 +78,13 @@ def test_a_duration_at_its_least_passes_and_a_shorter_one_does_not() -> None:
     check_duration_at_least("age", cdk.Duration.seconds(10), 10, "raise it")
     with pytest.raises(ValueError, match=r"^age must be at least 10 s, got 9 s; raise it$"):
         check_duration_at_least("age", cdk.Duration.seconds(9), 10, "raise it")
+
+
+def test_fails_when_a_text_or_a_duration_is_of_another_type() -> None:
+    """The message has the argument's name; Python's own, or jsii's page of frames, would not."""
+    with pytest.raises(TypeError, match=r"^issuer must be an address, got a value of type UserPool$"):
+        check_matches("issuer", type("UserPool", (), {})(), "[a-z]+", "an address")
+    anything: Any = 300
+    message = r"^cache_ttl must be a cdk.Duration, such as cdk.Duration.minutes\(5\), got a value of type int$"
+    with pytest.raises(TypeError, match=message):
+        check_timeout_at_most("cache_ttl", anything, 3600, "lower it")

@@ -9,4 +9,4 @@ EXCLUDED = ["**/__pycache__", "**/*.pyc"]  # pip compiles what a wheel brings: t
 
 def own_code() -> lambda_.Code:
     """Give the code of this library's own functions: one zip, no dependency, nothing to bundle."""
-    return lambda_.Code.from_asset(str(lambda_assets()), exclude=[*EXCLUDED, "README.md", "redis_layer"])
+    return lambda_.Code.from_asset(str(lambda_assets()), exclude=[*EXCLUDED, "README.md", "*_layer"])

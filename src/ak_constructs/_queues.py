@@ -2,11 +2,14 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from ak_constructs._alarms import define_alarm
+from ak_constructs._encryption import RECEIVE_ACTIONS, SEND_ACTIONS, let_use
 from ak_constructs._limits import SQS_MESSAGE_BYTES
 
 STUCK_AFTER = cdk.Duration.minutes(5)
@@ -20,6 +23,7 @@ def define_queue(
     fifo: bool,
     visibility_seconds: int,
     retention: cdk.Duration,
+    key: kms.IKey | None,
     dead_letters: sqs.DeadLetterQueue | None = None,
     message_bytes: int = SQS_MESSAGE_BYTES,
 ) -> sqs.Queue:
@@ -31,12 +35,25 @@ def define_queue(
         deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if fifo else None,
         fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if fifo else None,
         dead_letter_queue=dead_letters,
-        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,
+        encryption_master_key=key,
         enforce_ssl=True,
         max_message_size_bytes=message_bytes,
         retention_period=retention,
         visibility_timeout=cdk.Duration.seconds(visibility_seconds),
     )
+
+
+def let_send(queue: sqs.Queue, grantee: iam.IGrantable) -> iam.Grant:
+    """Let somebody send messages, and have them encrypted."""
+    let_use(queue.encryption_master_key, grantee, SEND_ACTIONS, service="sqs")
+    return queue.grant(grantee, "sqs:SendMessage")
+
+
+def let_receive(queue: sqs.Queue, grantee: iam.IGrantable, *actions: str) -> None:
+    """Let somebody receive, delete and hide messages, and have them decrypted."""
+    let_use(queue.encryption_master_key, grantee, RECEIVE_ACTIONS, service="sqs")
+    queue.grant(grantee, *actions)
 
 
 def define_mapping(
@@ -48,7 +65,8 @@ def define_mapping(
     max_concurrency: int | None = None,
 ) -> lambda_.EventSourceMapping:
     """Have a function handle the messages of a queue, one at a time, and say of each whether it comes back."""
-    queue.grant(
+    let_receive(
+        queue,
         function,
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",

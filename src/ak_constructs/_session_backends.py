@@ -7,12 +7,16 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from ak_constructs._encryption import check_key
 from ak_constructs._limits import ELASTICACHE_SERVERLESS_ZONES
 from ak_constructs._redis_client import define_redis_client
+from ak_constructs._secrets import grant_secret
+from ak_constructs._tables import let_use_items
 
 REDIS_PORT = 6379
 OWNER_ACTIONS = ["dynamodb:GetItem", "dynamodb:PutItem"]
@@ -33,6 +37,7 @@ class SessionTable:
     """Sessions in DynamoDB."""
 
     table: dynamodb.TableV2
+    key: kms.IKey | None
     cache: None = None
     client_layer: None = None
     security_group: None = None
@@ -40,12 +45,12 @@ class SessionTable:
 
     def connect(self, function: lambda_.Function, *, reads_turns: bool) -> dict[str, str]:
         """Let our code in a function in, and give the names it needs; the others do likewise."""
-        _allow(function, TABLE_ACTIONS if reads_turns else OWNER_ACTIONS, self.table.table_arn)
+        let_use_items(self.table, function, *(TABLE_ACTIONS if reads_turns else OWNER_ACTIONS), key=self.key)
         return {"AK_CONSTRUCTS_SESSIONS_TABLE": self.table.table_name}
 
     def connect_agent_kernel(self, function: lambda_.Function, ttl: cdk.Duration) -> dict[str, str]:
         """Let `agentkernel` in a function in, and give the names it needs; the others do likewise, or refuse."""
-        _allow(function, AGENT_KERNEL_ACTIONS, self.table.table_arn)
+        let_use_items(self.table, function, *AGENT_KERNEL_ACTIONS, key=self.key)
         return {
             "AK_SESSION__TYPE": "dynamodb",
             "AK_SESSION__DYNAMODB__TABLE_NAME": self.table.table_name,
@@ -105,11 +110,7 @@ class ExistingRedis:
         }
         if self.secret is None:
             return names
-        # AWS ends an ARN with six characters of its own; one imported by name comes without.
-        arn = self.secret.secret_full_arn or f"{self.secret.secret_arn}-??????"
-        _allow(function, ["secretsmanager:GetSecretValue"], arn)
-        if self.secret.encryption_key:
-            self.secret.encryption_key.grant_decrypt(function)
+        grant_secret(function, self.secret)
         return {**names, "AK_CONSTRUCTS_SESSIONS_REDIS_SECRET_ARN": self.secret.secret_arn}
 
     def connect_agent_kernel(self, function: lambda_.Function, ttl: cdk.Duration) -> dict[str, str]:  # noqa: ARG002
@@ -132,25 +133,11 @@ class ExistingRedis:
 SessionBackend = SessionTable | SessionCache | ExistingRedis
 
 
-def define_table(scope: Construct, id: str) -> dynamodb.TableV2:
-    """Define the table, with Agent Kernel's keys, so that its items can live beside ours."""
-    return dynamodb.TableV2(
-        scope,
-        id,
-        partition_key=dynamodb.Attribute(name="session_id", type=dynamodb.AttributeType.STRING),
-        sort_key=dynamodb.Attribute(name="key", type=dynamodb.AttributeType.STRING),
-        billing=dynamodb.Billing.on_demand(),
-        encryption=dynamodb.TableEncryptionV2.aws_managed_key(),
-        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
-        ),
-        time_to_live_attribute="expiry_time",
-        removal_policy=cdk.RemovalPolicy.RETAIN,
-    )
-
-
-def define_cache(scope: Construct, *, vpc: ec2.IVpc, vpc_subnets: ec2.SubnetSelection | None) -> SessionCache:
+def define_cache(
+    scope: Construct, *, vpc: ec2.IVpc, vpc_subnets: ec2.SubnetSelection | None, key: kms.IKey | None
+) -> SessionCache:
     """Define a cache that only attached functions reach, and its one user, whom only their roles may be."""
+    check_key(scope, key)
     subnets = _private_subnets(vpc, vpc_subnets)
     name = _name(scope)
     user = elasticache.CfnUser(
@@ -171,6 +158,7 @@ def define_cache(scope: Construct, *, vpc: ec2.IVpc, vpc_subnets: ec2.SubnetSele
         "Cache",
         engine="valkey",
         serverless_cache_name=name,
+        kms_key_id=key.key_arn if key else None,
         user_group_id=group.ref,
         security_group_ids=[security_group.security_group_id],
         subnet_ids=subnets,

@@ -22,6 +22,7 @@ class AtSynthesis:
 
 def check_matches(name: str, value: str, pattern: str, form: str) -> None:
     """Raise unless the text matches the whole pattern, which the form says in words with an example."""
+    _check_type(name, value, str, form)
     if not cdk.Token.is_unresolved(value) and not re.fullmatch(pattern, value):
         raise ValueError(f"{name} must be {form}, got {value!r}")
 
@@ -46,6 +47,8 @@ def check_at_most(name: str, value: float, most: int, remedy: str) -> None:
 
 def check_timeout_at_most(name: str, value: cdk.Duration | None, most_seconds: int, remedy: str) -> None:
     """Raise when a duration is longer than AWS allows."""
+    if value is not None:
+        _check_type(name, value, cdk.Duration, "a cdk.Duration, such as cdk.Duration.minutes(5)")
     if value is not None and not value.is_unresolved() and value.to_seconds() > most_seconds:
         raise ValueError(f"{name} must be at most {most_seconds} s, got {value.to_seconds():g} s; {remedy}")
 
@@ -68,3 +71,9 @@ def check_duration_at_least(name: str, value: cdk.Duration, least_seconds: int, 
     """Raise when a duration is too short."""
     if not value.is_unresolved() and value.to_seconds() < least_seconds:
         raise ValueError(f"{name} must be at least {least_seconds} s, got {value.to_seconds():g} s; {remedy}")
+
+
+def _check_type(name: str, value: object, type_: type, form: str) -> None:
+    """Raise by the argument's name where Python or jsii would only name what they expected."""
+    if not isinstance(value, type_):
+        raise TypeError(f"{name} must be {form}, got a value of type {type(value).__name__}")

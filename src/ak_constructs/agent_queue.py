@@ -6,14 +6,16 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from ak_constructs._agent import agent_function_of, mark_as_queued
-from ak_constructs._function import define_function, function_behind
+from ak_constructs._function import Surroundings, define_function, function_behind
 from ak_constructs._limits import (
     LAMBDA_SQS_CONCURRENCY,
     SQS_DEDUPLICATION_SECONDS,
@@ -21,7 +23,9 @@ from ak_constructs._limits import (
     SQS_RETENTION_SECONDS,
     SQS_VISIBILITY_SECONDS,
 )
-from ak_constructs._queues import define_alarms, define_mapping, define_queue
+from ak_constructs._payloads import define_payloads, let_use_objects
+from ak_constructs._queues import define_alarms, define_mapping, define_queue, let_receive, let_send
+from ak_constructs._tables import define_table, let_use_items
 from ak_constructs._validation import check_at_least, check_between, check_duration_between
 from ak_constructs.agent_function import AgentFunction
 from ak_constructs.session_store import SessionStore
@@ -81,7 +85,7 @@ class AgentQueue(Construct):
     API in front. On a pool of managed instances a run may take up to 5400 s.
 
     **Resources**, ids relative to this construct: `RequestQueue`, `DeadLetters`, `Replies`, `ParkedReplies` (FIFO, high
-    throughput, unless `fifo=False`) and `Parked` (encrypted by SQS, TLS only, 14 days but for `retention`); `Requests`
+    throughput, unless `fifo=False`) and `Parked` (encrypted, TLS only, 14 days but for `retention`); `Requests`
     the table (on demand, encrypted, point-in-time recovery, TTL, retained); `Payloads` the bucket for bodies over 700
     KiB in a message or 300 KiB in an item (encrypted, private, TLS only, retained, objects expire); `ResponseHandler`,
     `DeadLetterHandler` and `Redrive` with a role and a log group each (256 MiB); `Mapping`, `ResponseMapping` and
@@ -91,13 +95,21 @@ class AgentQueue(Construct):
     looking into three queues.
 
     **Permissions**: each function may receive, delete and hide messages of the queue that it is mapped to
-    (`sqs:ReceiveMessage`, `sqs:DeleteMessage`, `sqs:GetQueueAttributes`, `sqs:ChangeMessageVisibility`),
-    `sqs:SendMessage` to the ones it writes; `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on the
-    table, where used; `s3:GetObject` and `s3:PutObject` on `requests/*` or `answers/*` of the bucket, where used;
-    `lambda:InvokeFunction` on reply handlers. The agent gets what its runner uses of these, and the session store's.
+    (`sqs:ReceiveMessage`, `sqs:DeleteMessage`, `sqs:GetQueueAttributes`, `sqs:ChangeMessageVisibility`), the redrive
+    function those of the parked ones as far as it does so; `sqs:SendMessage` to the ones it writes; `dynamodb:GetItem`,
+    `dynamodb:PutItem` and `dynamodb:UpdateItem` on the table, where used; `s3:GetObject` and `s3:PutObject` on
+    `requests/*` or `answers/*` of the bucket, where used; `lambda:InvokeFunction` on reply handlers. The agent gets
+    what its runner uses of these, and the session store's. With a `key` each also gets `kms:Decrypt` on it where it
+    receives, reads or sends, `kms:GenerateDataKey` where it sends or writes objects, `kms:DescribeKey` for items and,
+    to write some, `kms:Encrypt`, `kms:GenerateDataKeyWithoutPlaintext`, `kms:ReEncryptFrom` and `kms:ReEncryptTo`,
+    through SQS, S3 or DynamoDB only; so do those whom the `grant_...` methods let in. What SQS moves to the dead
+    letters stays encrypted as it was: nobody needs more for that.
+
+    **In a VPC** (`vpc`) the three functions get a security group of their own, and their roles what `AgentFunction`
+    says. `docs/private.md` has the VPC endpoints that they need. The agent's network is the agent's own.
 
     **Not included**: whom the alarms tell (`for alarm in queue.alarms: alarm.add_alarm_action(...)`), cross-account
-    senders, an encryption key of your own.
+    senders.
 
     Args:
         scope: The parent, in the agent's stack.
@@ -111,6 +123,12 @@ class AgentQueue(Construct):
             a message is hidden, to 14 days. Defaults to 4 days.
         session_store: What keeps the conversations. Defaults to the one attached to the agent, or else to a table of
             its own.
+        key: Encrypts the queues, the table, the bucket, the sessions if it defines them, and the functions' variables
+            and logs. Defaults to keys of AWS's. An imported key must let CloudWatch Logs use it: `docs/private.md` has
+            the statement.
+        vpc: The network of the three functions. Defaults to none.
+        vpc_subnets: Which subnets of `vpc`. Defaults to the private ones.
+        security_groups: Needs `vpc`. Defaults to one for each function, which may call everybody.
 
     Attributes:
         agent: The agent as it was given.
@@ -144,6 +162,8 @@ class AgentQueue(Construct):
     Sources:
         Six times the function's timeout, and five receives:
         https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        Keys of senders and receivers:
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
         Message size and retention:
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
         High throughput:
@@ -161,6 +181,10 @@ class AgentQueue(Construct):
         max_concurrency: int | None = None,
         retention: cdk.Duration = DEFAULT_RETENTION,
         session_store: SessionStore | None = None,
+        key: kms.IKey | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, id)
         function = agent_function_of(agent, self)
@@ -178,8 +202,9 @@ class AgentQueue(Construct):
         self.agent: lambda_.IFunction = agent
         self.fifo: bool = fifo
         self.retention: cdk.Duration = retention
-        self.requests_table: dynamodb.TableV2 = self._define_table()
-        self.payloads: s3.Bucket = self._define_bucket()
+        self._around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
+        self.requests_table: dynamodb.TableV2 = define_table(self, "Requests", partition_key="request_id", key=key)
+        self.payloads: s3.Bucket = define_payloads(self, "Payloads", kept_days=self._kept_days(), key=key)
         self.dead_letter_queue: sqs.Queue = self._define_queue("DeadLetters", fifo=fifo)
         self.request_queue: sqs.Queue = self._define_request_queue(visibility, max_receive_count)
         self.parked_queue: sqs.Queue = self._define_queue("Parked", fifo=False)
@@ -219,12 +244,12 @@ class AgentQueue(Construct):
 
     def grant_send_requests(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody send request messages, in the shape above, speaking for whatever user they name."""
-        return self.request_queue.grant(grantee, "sqs:SendMessage")
+        return let_send(self.request_queue, grantee)
 
     def grant_read_answers(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody read the item of any request by its id, and large answers."""
-        self._grant_objects(grantee, "s3:GetObject", "answers/*")
-        return self.requests_table.grant(grantee, "dynamodb:GetItem")
+        let_use_objects(self.payloads, grantee, "s3:GetObject", "answers/*")
+        return self._let_use_items(grantee, "dynamodb:GetItem")
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody invoke the redrive function."""
@@ -254,39 +279,14 @@ class AgentQueue(Construct):
 
     def connect_request_handler(self, function: lambda_.Function) -> None:
         """Let a function of ours submit requests, wait for them and read their answers."""
-        self.requests_table.grant(function, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-        self.request_queue.grant(function, "sqs:SendMessage")
-        self._grant_objects(function, "s3:GetObject", "answers/*")
+        self._let_use_items(function, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        let_send(self.request_queue, function)
+        let_use_objects(self.payloads, function, "s3:GetObject", "answers/*")
         if self.takes_large_requests:
-            self._grant_objects(function, "s3:PutObject", "requests/*")
+            let_use_objects(self.payloads, function, "s3:PutObject", "requests/*")
         self._tell(function, requests=True)
         function.add_environment("AK_CONSTRUCTS_TAKES_LARGE", str(self.takes_large_requests).lower())
         self.session_store.attach(function)
-
-    def _define_table(self) -> dynamodb.TableV2:
-        return dynamodb.TableV2(
-            self,
-            "Requests",
-            partition_key=dynamodb.Attribute(name="request_id", type=dynamodb.AttributeType.STRING),
-            billing=dynamodb.Billing.on_demand(),
-            encryption=dynamodb.TableEncryptionV2.aws_managed_key(),
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            time_to_live_attribute="expiry_time",
-            removal_policy=cdk.RemovalPolicy.RETAIN,
-        )
-
-    def _define_bucket(self) -> s3.Bucket:
-        return s3.Bucket(
-            self,
-            "Payloads",
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(self._kept_days()))],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
-        )
 
     def _kept_days(self) -> int:
         """As long as a body may be needed: waiting, as a dead letter, parked, waiting again, and then as an answer."""
@@ -301,6 +301,7 @@ class AgentQueue(Construct):
             fifo=fifo,
             visibility_seconds=VISIBILITY_FACTOR * int(HANDLER_TIMEOUT.to_seconds()),
             retention=DEAD_LETTER_RETENTION,
+            key=self._around.key,
             dead_letters=dead_letters,
         )
 
@@ -317,23 +318,24 @@ class AgentQueue(Construct):
             fifo=self.fifo,
             visibility_seconds=visibility,
             retention=self.retention,
+            key=self._around.key,
             dead_letters=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=max_receive_count),
             message_bytes=SQS_MESSAGE_BYTES - PARKING_BYTES,
         )
 
     def _define_response_handler(self) -> lambda_.Function:
         function = self._define_handler("ResponseHandler", "response_handler", HANDLER_TIMEOUT)
-        self.requests_table.grant(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
-        self._grant_objects(function, "s3:PutObject", "answers/*")
+        self._let_use_items(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        let_use_objects(self.payloads, function, "s3:PutObject", "answers/*")
         self._tell(function, replies=True)
         define_mapping(self, "ResponseMapping", function=function, queue=self.reply_queue)
         return function
 
     def _define_dead_letter_handler(self) -> lambda_.Function:
         function = self._define_handler("DeadLetterHandler", "dead_letter_handler", HANDLER_TIMEOUT)
-        self.requests_table.grant(function, "dynamodb:GetItem")
-        self.reply_queue.grant(function, "sqs:SendMessage")
-        self.parked_queue.grant(function, "sqs:SendMessage")
+        self._let_use_items(function, "dynamodb:GetItem")
+        let_send(self.reply_queue, function)
+        let_send(self.parked_queue, function)
         self._tell(function, replies=True)
         function.add_environment("AK_CONSTRUCTS_DEAD_LETTER_QUEUE_URL", self.dead_letter_queue.queue_url)
         function.add_environment("AK_CONSTRUCTS_PARKED_QUEUE_URL", self.parked_queue.queue_url)
@@ -342,11 +344,12 @@ class AgentQueue(Construct):
 
     def _define_redrive_function(self) -> lambda_.Function:
         function = self._define_handler("Redrive", "redrive", REDRIVE_TIMEOUT)
-        self.requests_table.grant(function, "dynamodb:GetItem", "dynamodb:UpdateItem")
-        for parked in (self.parked_queue, self.parked_reply_queue):
-            parked.grant(function, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
+        self._let_use_items(function, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        hide = "sqs:ChangeMessageVisibility"
+        let_receive(self.parked_queue, function, "sqs:ReceiveMessage", "sqs:DeleteMessage", hide)
+        let_receive(self.parked_reply_queue, function, "sqs:ReceiveMessage", "sqs:DeleteMessage")
         for queue in (self.request_queue, self.reply_queue):
-            queue.grant(function, "sqs:SendMessage")
+            let_send(queue, function)
         self._tell(function, requests=True, replies=True)
         function.add_environment("AK_CONSTRUCTS_PARKED_QUEUE_URL", self.parked_queue.queue_url)
         function.add_environment("AK_CONSTRUCTS_PARKED_REPLIES_URL", self.parked_reply_queue.queue_url)
@@ -359,17 +362,18 @@ class AgentQueue(Construct):
             handler=f"ak_lambda.{folder}.handler.handler",
             memory_size=HANDLER_MEMORY_MIB,
             timeout=timeout,
+            around=self._around,
         )
 
     def _attach_session_store(self, function: lambda_.Function, given: SessionStore | None) -> SessionStore:
         attached = function.session_store if isinstance(function, AgentFunction) else None
-        store = given or attached or SessionStore(self, "Sessions")
+        store = given or attached or SessionStore(self, "Sessions", key=self._around.key)
         if isinstance(function, AgentFunction):
             store.attach(function)
         return store
 
     def _connect_agent(self, function: lambda_.Function, max_receive_count: int) -> None:
-        self.reply_queue.grant(function, "sqs:SendMessage")
+        let_send(self.reply_queue, function)
         if self._own_handler:
             # Agent Kernel's names, with the type that its own Terraform forgets. Not INPUT__URL: a runner that knows it
             # demands a response store as soon as its module registers a route.
@@ -381,16 +385,14 @@ class AgentQueue(Construct):
                 function.add_environment(name, value)
             self.name_mode("rest_async")
             return
-        self.requests_table.grant(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
-        self._grant_objects(function, "s3:GetObject", "requests/*")
-        self._grant_objects(function, "s3:PutObject", "answers/*")
+        self._let_use_items(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        let_use_objects(self.payloads, function, "s3:GetObject", "requests/*")
+        let_use_objects(self.payloads, function, "s3:PutObject", "answers/*")
         self._tell(function, requests=True, replies=True)
         function.add_environment("AK_CONSTRUCTS_MAX_RECEIVE_COUNT", str(max_receive_count))
 
-    def _grant_objects(self, grantee: iam.IGrantable, action: str, keys: str) -> None:
-        iam.Grant.add_to_principal(
-            grantee=grantee, actions=[action], resource_arns=[self.payloads.arn_for_objects(keys)]
-        )
+    def _let_use_items(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        return let_use_items(self.requests_table, grantee, *actions, key=self._around.key)
 
     def _tell(self, function: lambda_.Function, *, requests: bool = False, replies: bool = False) -> None:
         """Tell a function of ours where things are."""

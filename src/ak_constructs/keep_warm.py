@@ -5,15 +5,17 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as events_targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from ak_constructs._alarms import METRICS_EVERY, define_alarm, own_metric
-from ak_constructs._function import define_function
+from ak_constructs._function import Surroundings, define_function
 from ak_constructs._limits import LAMBDA_INIT_SECONDS, LAMBDA_TIMEOUT_SECONDS, LAMBDA_VCPU_MIB
 from ak_constructs._schedule import define_schedule
 from ak_constructs._validation import AtSynthesis, check_at_most, check_between, check_matches, check_whole
@@ -77,8 +79,8 @@ class KeepWarm(Construct):
     `ErrorsAlarm`. They cost what the warmer's and the targets' runs cost, and what CloudWatch charges for three metrics
     of each target and for the alarms.
 
-    **Permissions** of the warmer: `lambda:InvokeFunction` on exactly the targets. Of the schedule: the same on the
-    warmer.
+    **Permissions** of the warmer: `lambda:InvokeFunction` on exactly the targets, and in a VPC what `AgentFunction`
+    says of one. Of the schedule: the same on the warmer. With a `key` nothing more.
 
     **Not included**: whom the alarms tell (`for alarm in warm.alarms: alarm.add_alarm_action(...)`), other
     concurrency at other hours: make a second `KeepWarm` of the same targets, whose schedule has those.
@@ -93,6 +95,11 @@ class KeepWarm(Construct):
         hold: How long a ping holds its environment, up to 5000 ms or half the shortest timeout of the targets. Defaults
             to 500 ms, as the warmer has 100 pings under way within that.
         after_deployment: Whether to ping after a deployment of this stack, too. Defaults to no.
+        key: Encrypts the warmer's variables and logs. Defaults to keys of AWS's. An imported key must let CloudWatch
+            Logs use it: `docs/private.md` has the statement.
+        vpc: The network of the warmer, which must lead to Lambda's API. Defaults to none.
+        vpc_subnets: Which subnets of `vpc`. Defaults to the private ones.
+        security_groups: Needs `vpc`. Defaults to a group of its own that may call everybody.
 
     Attributes:
         alarms: One for each target, in their order, then that for the warmer's own errors.
@@ -144,6 +151,10 @@ class KeepWarm(Construct):
         time_window: scheduler.TimeWindow | None = None,
         hold: cdk.Duration = DEFAULT_HOLD,
         after_deployment: bool = False,
+        key: kms.IKey | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, id)
         _check_targets(targets)
@@ -158,7 +169,8 @@ class KeepWarm(Construct):
 
         self.targets: Sequence[lambda_.IFunction] = list(targets)
         self.concurrency: int = concurrency
-        self.warmer: lambda_.Function = self._define_warmer(longest)
+        around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
+        self.warmer: lambda_.Function = self._define_warmer(longest, around)
         self._tell_warmer(longest, hold, max_hold_ms)
         self.schedule: scheduler.Schedule = define_schedule(
             self,
@@ -189,13 +201,14 @@ class KeepWarm(Construct):
         dimensions = {"Target": target.function_arn, "Warmer": self.warmer.function_name}
         return own_metric(name, dimensions=dimensions, statistic=statistic)
 
-    def _define_warmer(self, longest: int) -> lambda_.Function:
+    def _define_warmer(self, longest: int, around: Surroundings) -> lambda_.Function:
         warmer = define_function(
             self,
             "Warmer",
             handler="ak_lambda.keep_warm.handler.handler",
             memory_size=WARMER_MEMORY_MIB,
             timeout=cdk.Duration.seconds(min(2 * _wait_seconds(longest) + MARGIN_SECONDS, LAMBDA_TIMEOUT_SECONDS)),
+            around=around,
         )
         arns = [target.function_arn for target in self.targets]
         warmer.add_to_role_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=arns))

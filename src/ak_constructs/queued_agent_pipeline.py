@@ -1,25 +1,36 @@
 """Put a REST API in front of an agent's queue: wait for the answer, or submit and ask later."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from ak_constructs._alarms import define_alarm
 from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
-from ak_constructs._function import define_function, define_log_group, function_behind
+from ak_constructs._function import Surroundings, define_function, function_behind
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
-from ak_constructs._rest_api import add_json_method, add_method, define_health, define_not_found, define_rest_api
+from ak_constructs._rest_api import (
+    DEFAULT_RATE_LIMIT,
+    add_json_method,
+    add_method,
+    define_front,
+    define_not_found,
+    define_web_acl,
+)
 from ak_constructs._validation import check_at_least, check_matches
 from ak_constructs.agent_function import AgentFunction
 from ak_constructs.agent_queue import AgentQueue
 from ak_constructs.authorization import Authorization, check_authorization
 
-DEFAULT_RATE_LIMIT = 100
-BURST_FACTOR = 2
 REQUEST_HANDLER_MEMORY_MIB = 256
 REQUEST_HANDLER_TIMEOUT = cdk.Duration.seconds(API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS + 1)
 
@@ -69,11 +80,16 @@ class QueuedAgentPipeline(Construct):
     **Permissions** of the request handler: `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:UpdateItem` on the
     requests table, `sqs:SendMessage` to the request queue, `s3:PutObject` on `requests/*` and `s3:GetObject` on
     `answers/*` of the queue's bucket, and what the session store says of a function that looks whose a session is;
-    with sessions in Redis also those of a function in a VPC, on `*`, as `AgentFunction` says.
+    in a VPC, also with sessions in Redis, those of a function there, on `*`, as `AgentFunction` says. Where the queue
+    has a key, `kms:Decrypt` and `kms:GenerateDataKey` on it, and for items also `kms:DescribeKey`, `kms:Encrypt`,
+    `kms:GenerateDataKeyWithoutPlaintext`, `kms:ReEncryptFrom` and `kms:ReEncryptTo`, through SQS, S3 and DynamoDB only.
 
-    **Not included**: a custom domain, WAF, and the account's one role for API Gateway logs (see `AgentApi`). With
-    sessions in Redis the request handler runs in the agent's network, which must then lead to the table, the queue and
-    the bucket.
+    **In a VPC** (`vpc`) the functions must reach the table, the queue and the bucket: `docs/private.md` has the
+    endpoints. With sessions in Redis the request handler runs in the agent's network if no `vpc` is given. `AgentApi`
+    says what **private** means with `vpc_endpoint`; a link to a large answer is S3's, for which callers need a way.
+
+    **Not included**: a custom domain, a web ACL's rules, and the account's one role for API Gateway logs (see
+    `AgentApi`).
 
     Args:
         scope: The parent, in the agent's stack.
@@ -89,12 +105,20 @@ class QueuedAgentPipeline(Construct):
             are answered with 429.
         max_waiting: How many callers may wait at once, at least 1; reserved from the account's concurrency. Defaults to
             no reservation.
+        vpc_endpoint: The endpoint, for `execute-api`, that makes the API private. Defaults to a public API.
+        key: Encrypts the access log, the functions' variables and logs, and all that the `AgentQueue` keeps which is
+            defined here; one that is given has its own `key`. Defaults to keys of AWS's. An imported key must let
+            CloudWatch Logs use it: `docs/private.md` has the statement.
+        vpc: The network of the functions, with those of the `AgentQueue` that is defined here. Defaults to none.
+        vpc_subnets: Which subnets of `vpc`. Defaults to the private ones.
+        security_groups: Needs `vpc`. Defaults to one for each function, which may call everybody.
 
     Attributes:
         access_logs: The log group of the access log.
         api: The REST API.
         api_key: The key of `Authorization.api_key()`, else None.
-        authorizer: The authorizer of `Authorization.cognito()` and `.lambda_function()`, else None.
+        authorizer: The authorizer of `Authorization.jwt()`, `.cognito()` and `.lambda_function()`, else None.
+        authorizer_function: The function of `Authorization.jwt()`, else None.
         chat_path: The chat route's path, below the stage.
         health_function: The function behind `GET /health`.
         queue: The queue behind.
@@ -131,6 +155,11 @@ class QueuedAgentPipeline(Construct):
         cors: apigateway.CorsOptions | None = None,
         rate_limit: int = DEFAULT_RATE_LIMIT,
         max_waiting: int | None = None,
+        vpc_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
+        key: kms.IKey | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, id)
         check_chat_path(agent.agent if isinstance(agent, AgentQueue) else agent, chat_path)
@@ -141,22 +170,25 @@ class QueuedAgentPipeline(Construct):
         authorization = check_authorization(authorization)
 
         self.chat_path: str = chat_path
+        self._around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
         self.queue: AgentQueue = self._queue_of(agent)
-        self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs")
-        self.api: apigateway.RestApi = define_rest_api(
+        self._front = define_front(
             self,
-            access_logs=self.access_logs,
-            identity=authorization.identity,
+            authorization=authorization,
             cors=cors,
             rate_limit=rate_limit,
-            burst_limit=BURST_FACTOR * rate_limit,
+            memory_backend=self.queue.session_store.memory_backend,
+            vpc_endpoint=vpc_endpoint,
+            around=self._around,
         )
-        self._authorization = authorization.define(self, self.api)
-        self.authorizer: apigateway.IAuthorizer | None = self._authorization.authorizer
+        self._authorization = self._front.authorization
+        self.access_logs: logs.LogGroup = self._front.access_logs
+        self.api: apigateway.RestApi = self._front.api
         self.api_key: apigateway.IApiKey | None = self._authorization.api_key
+        self.authorizer: apigateway.IAuthorizer | None = self._authorization.authorizer
+        self.authorizer_function: lambda_.Function | None = self._authorization.function
+        self.health_function: lambda_.Function = self._front.health_function
         self.usage_plan: apigateway.UsagePlan | None = self._authorization.usage_plan
-        backend = self.queue.session_store.memory_backend
-        self.health_function: lambda_.Function = define_health(self, self.api, memory_backend=backend)
         self.request_handler: lambda_.Function = self._define_request_handler(mode, max_waiting)
         self._define_routes()
         define_not_found(self.api, self._authorization)
@@ -167,12 +199,23 @@ class QueuedAgentPipeline(Construct):
     @property
     def url(self) -> str:
         """The address of the stage, known at deployment; it ends with a slash."""
-        return self.api.url
+        return self._front.url("/")
 
     @property
     def chat_url(self) -> str:
         """The address to POST to, known at deployment; polls go to this, a slash and the request id."""
-        return self.api.url_for_path(self.chat_path)
+        return self._front.url(self.chat_path)
+
+    def add_web_acl(self, web_acl: str | wafv2.CfnWebACL) -> wafv2.CfnWebACLAssociation:
+        """Have a web ACL of AWS WAF look at each request before anything else does, as `AgentApi.add_web_acl` does.
+
+        Args:
+            web_acl: The ACL or its ARN.
+
+        Raises:
+            ValueError: The API has one already.
+        """
+        return define_web_acl(self, self.api, web_acl)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody submit and poll at an API with `Authorization.iam()`."""
@@ -191,10 +234,19 @@ class QueuedAgentPipeline(Construct):
         return self.request_handler.metric("ConcurrentExecutions", statistic="Maximum")
 
     def _queue_of(self, agent: lambda_.IFunction | AgentQueue) -> AgentQueue:
-        return agent if isinstance(agent, AgentQueue) else AgentQueue(self, "Queue", agent=agent)
+        if isinstance(agent, AgentQueue):
+            return agent
+        return AgentQueue(
+            self,
+            "Queue",
+            agent=agent,
+            key=self._around.key,
+            vpc=self._around.vpc,
+            vpc_subnets=self._around.vpc_subnets,
+            security_groups=self._around.security_groups,
+        )
 
     def _define_request_handler(self, mode: str, max_waiting: int | None) -> lambda_.Function:
-        beside = self._agent_in_a_network()
         function = define_function(
             self,
             "RequestHandler",
@@ -202,18 +254,19 @@ class QueuedAgentPipeline(Construct):
             memory_size=REQUEST_HANDLER_MEMORY_MIB,
             timeout=REQUEST_HANDLER_TIMEOUT,
             reserved_concurrent_executions=max_waiting,
-            vpc=beside.vpc if beside else None,
-            vpc_subnets=beside.vpc_subnets if beside else None,
+            around=self._around_request_handler(),
         )
         function.add_environment("AK_CONSTRUCTS_MODE", mode)
         self.queue.connect_request_handler(function)
         return function
 
-    def _agent_in_a_network(self) -> AgentFunction | None:
-        """Find the agent whose network holds the sessions: who submits must look there whose a session is."""
+    def _around_request_handler(self) -> Surroundings:
+        """Give the agent's network where that holds the sessions: who submits must look there whose a session is."""
         function = function_behind(self.queue.agent)
-        reaches = self.queue.session_store.memory_backend == "redis"
-        return function if reaches and isinstance(function, AgentFunction) else None
+        in_redis = self.queue.session_store.memory_backend == "redis"
+        if self._around.vpc or not in_redis or not isinstance(function, AgentFunction):
+            return self._around
+        return replace(self._around, vpc=function.vpc, vpc_subnets=function.vpc_subnets)
 
     def _define_routes(self) -> None:
         integration = apigateway.LambdaIntegration(self.request_handler, allow_test_invoke=False)

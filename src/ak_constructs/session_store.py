@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -17,8 +18,8 @@ from ak_constructs._session_backends import (
     SessionBackend,
     SessionTable,
     define_cache,
-    define_table,
 )
+from ak_constructs._tables import define_table
 from ak_constructs._validation import check_at_least, check_at_most
 from ak_constructs.agent_function import AgentFunction
 
@@ -51,8 +52,8 @@ class SessionStore(Construct):
 
     **When to use** Redis: you have a network anyway and count milliseconds. Else leave it at the table.
 
-    **Resources**, ids relative to this construct: `Table` (on demand, encrypted with AWS's managed key, point-in-time
-    recovery, TTL, retained when the stack is deleted). `.redis(...)` instead defines `Cache` (ElastiCache Serverless
+    **Resources**, ids relative to this construct: `Table` (on demand, encrypted, point-in-time recovery, TTL, retained
+    when the stack is deleted). `.redis(...)` instead defines `Cache` (ElastiCache Serverless
     for Valkey, TLS), `User` who logs in by IAM and may use our keys only, `UserGroup`, `SecurityGroup` that lets in
     attached functions and nobody else (these four are retained when the stack is deleted), and `RedisClient`, a layer
     with the client, installed by uv without Docker; `.from_redis(...)` defines `RedisClient` alone.
@@ -61,7 +62,10 @@ class SessionStore(Construct):
     a function that only looks whose a session is, the first two;
     an agent with a handler of its own gets what `agentkernel` uses, which is `dynamodb:DeleteItem` and
     `dynamodb:DescribeTable` too. In the cache `elasticache:Connect` on the cache and its user. For a secret
-    `secretsmanager:GetSecretValue`, and `kms:Decrypt` if it has a key of its own.
+    `secretsmanager:GetSecretValue`, and through it `kms:Decrypt` if it has a key of its own. With a `key` also
+    `kms:Decrypt`, `kms:DescribeKey`, `kms:Encrypt`, `kms:GenerateDataKey`, `kms:GenerateDataKeyWithoutPlaintext`,
+    `kms:ReEncryptFrom` and `kms:ReEncryptTo` on it, through DynamoDB only, which is what AWS asks for. A cache needs
+    nothing of its callers.
 
     **Not included**: a network; backups of a cache; a way for a function in that network to reach Secrets Manager; the
     deletion of what is retained.
@@ -71,6 +75,8 @@ class SessionStore(Construct):
         id: The id, unique in the parent.
         history_turns: How many turns the agent sees, 1 to 100. Defaults to 5.
         ttl: How long a turn is kept, at least 60 s. Defaults to 30 days.
+        key: Encrypts the table. Who deploys may create grants of it (docs/private.md). Defaults to AWS's
+            managed key for DynamoDB.
 
     Attributes:
         cache: The serverless cache of `.redis(...)`, else None.
@@ -92,6 +98,8 @@ class SessionStore(Construct):
         ```
 
     Sources:
+        How DynamoDB uses keys: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+        How ElastiCache uses keys: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/at-rest-encryption.html
         TTL deletes late: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
         Login by IAM: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
         Users and groups: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.RBAC.html
@@ -105,6 +113,7 @@ class SessionStore(Construct):
         *,
         history_turns: int = DEFAULT_HISTORY_TURNS,
         ttl: cdk.Duration = DEFAULT_TTL,
+        key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, id)
         check_at_least("history_turns", history_turns, 1, "leave the store out to keep nothing")
@@ -115,7 +124,7 @@ class SessionStore(Construct):
             check_at_least("ttl in seconds", ttl.to_seconds(), MIN_TTL_SECONDS, "a conversation takes that long")
         self.history_turns: int = history_turns
         self.ttl: cdk.Duration = ttl
-        self._backend = self._define_backend()
+        self._backend = self._define_backend(key)
         self.cache: elasticache.CfnServerlessCache | None = self._backend.cache
         self.client_layer: lambda_.LayerVersion | None = self._backend.client_layer
         self.memory_backend: str = self._backend.memory_backend
@@ -131,6 +140,7 @@ class SessionStore(Construct):
         vpc_subnets: ec2.SubnetSelection | None = None,
         history_turns: int = DEFAULT_HISTORY_TURNS,
         ttl: cdk.Duration = DEFAULT_TTL,
+        key: kms.IKey | None = None,
     ) -> "SessionStore":
         """Define a serverless Valkey cache that attached functions log in to by their roles.
 
@@ -143,6 +153,7 @@ class SessionStore(Construct):
             vpc_subnets: Which of its private subnets. Defaults to one in each of up to 3 zones.
             history_turns: How many turns the agent sees, 1 to 100. Defaults to 5.
             ttl: How long a turn is kept, at least 60 s. Defaults to 30 days.
+            key: Encrypts what the cache writes to disks. Another one makes another cache. Defaults to ElastiCache's.
 
         Raises:
             ValueError: `history_turns` or `ttl` is out of range, the subnets are public, or the client cannot be
@@ -153,7 +164,7 @@ class SessionStore(Construct):
             id,
             history_turns=history_turns,
             ttl=ttl,
-            define=lambda store: define_cache(store, vpc=vpc, vpc_subnets=vpc_subnets),
+            define=lambda store: define_cache(store, vpc=vpc, vpc_subnets=vpc_subnets, key=key),
         )
 
     @staticmethod
@@ -229,8 +240,9 @@ class SessionStore(Construct):
             "AK_CONSTRUCTS_HISTORY_TURNS": cdk.Tokenization.stringify_number(self.history_turns),
         }
 
-    def _define_backend(self) -> SessionBackend:
-        return SessionTable(table=define_table(self, "Table"))
+    def _define_backend(self, key: kms.IKey | None) -> SessionBackend:
+        table = define_table(self, "Table", partition_key="session_id", sort_key="key", key=key)
+        return SessionTable(table=table, key=key)
 
 
 class _RedisStore(SessionStore):
@@ -248,5 +260,5 @@ class _RedisStore(SessionStore):
         self._define = define
         super().__init__(scope, id, history_turns=history_turns, ttl=ttl)
 
-    def _define_backend(self) -> SessionBackend:
+    def _define_backend(self, key: kms.IKey | None) -> SessionBackend:  # noqa: ARG002 - the factory has it
         return self._define(self)

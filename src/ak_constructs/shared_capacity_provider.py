@@ -16,7 +16,7 @@ from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
 from ak_constructs import _managed_instances as managed
-from ak_constructs._function import ARCHITECTURE, define_function, define_log_group
+from ak_constructs._function import ARCHITECTURE, Surroundings, define_function, define_log_group
 from ak_constructs._instance_types import check_headroom, check_instance_types, default_instance_types, fits
 from ak_constructs._limits import (
     CAPACITY_PROVIDER_TAGS,
@@ -113,10 +113,12 @@ class SharedCapacityProvider(Construct):
 
     **Permissions**: `lambda:ListFunctionVersionsByCapacityProvider` on the pool for the counter,
     `lambda:InvokeFunction` on the counter for its schedule, `lambda:PutFunctionScalingConfig` on one function for each
-    schedule of environments, `logs:CreateLogStream` and `logs:PutLogEvents` on `Logs` for the operator role.
+    schedule of environments, `logs:CreateLogStream` and `logs:PutLogEvents` on `Logs` for the operator role, and for a
+    counter in the VPC what `AgentFunction` says of one. With a `key` nothing is added: of what Lambda needs for volumes
+    AWS's pages say nothing that was found.
 
     **Not included**: the VPC, its way out, whom the alarms tell (`for alarm in pool.alarms:
-    alarm.add_alarm_action(...)`), pruning of versions, encryption keys.
+    alarm.add_alarm_action(...)`), pruning of versions.
 
     Args:
         scope: The parent.
@@ -133,8 +135,12 @@ class SharedCapacityProvider(Construct):
         max_vcpu_count: The ceiling; four of the largest instance must fit. Defaults to 64.
         scaling_options: How the pool scales. Defaults to Lambda's own choice.
         propagated_tags: Tags for instances, volumes and network interfaces, 40 at most. Defaults to none.
-        kms_key: Encrypts the instances' volumes. Defaults to a key of AWS's.
+        key: Encrypts the instances' volumes, the logs, and the counter's variables; another one makes another pool.
+            Defaults to keys of AWS's. An imported key must let CloudWatch Logs use it: `docs/private.md` has the
+            statement.
         operator_role: What Lambda takes to manage instances. Defaults to one of its own.
+        counter_in_vpc: Whether the version counter runs in the pool's subnets, with its security group. They must be
+            private then, and lead to Lambda's API. Defaults to no: in no network of yours.
 
     Attributes:
         alarms: All alarms, those of functions last.
@@ -189,8 +195,9 @@ class SharedCapacityProvider(Construct):
         max_vcpu_count: int = DEFAULT_MAX_VCPU_COUNT,
         scaling_options: lambda_.ScalingOptions | None = None,
         propagated_tags: Mapping[str, str] | None = None,
-        kms_key: kms.IKey | None = None,
+        key: kms.IKey | None = None,
         operator_role: iam.IRole | None = None,
+        counter_in_vpc: bool = False,
     ) -> None:
         super().__init__(scope, id)
         self._instance_types = list(instance_types or default_instance_types(architecture))
@@ -210,7 +217,7 @@ class SharedCapacityProvider(Construct):
         self.max_vcpu_count: int = max_vcpu_count
         self.security_group: ec2.SecurityGroup = define_security_group(self, self.vpc)
         self._connections: ec2.Connections = self.security_group.connections
-        self.log_group: logs.LogGroup = define_log_group(self, "Logs")
+        self.log_group: logs.LogGroup = define_log_group(self, "Logs", key=key)
         self.operator_role: iam.IRole = operator_role or self._define_operator_role()
         may_log = self.log_group.grant_write(self.operator_role)
         self.capacity_provider: lambda_.CapacityProvider = lambda_.CapacityProvider(
@@ -218,7 +225,7 @@ class SharedCapacityProvider(Construct):
             "CapacityProvider",
             architectures=[architecture],
             instance_type_filter=lambda_.InstanceTypeFilter.allow(self._instance_types),
-            kms_key=kms_key,
+            kms_key=key,
             log_group=self.log_group,
             max_v_cpu_count=max_vcpu_count,
             operator_role=self.operator_role,
@@ -228,7 +235,7 @@ class SharedCapacityProvider(Construct):
             subnets=list(self.subnets),
         )
         may_log.apply_before(self.capacity_provider)  # Lambda says nothing when it cannot
-        self.version_counter: lambda_.Function = self._define_version_counter()
+        self.version_counter: lambda_.Function = self._define_version_counter(self._around(key, in_vpc=counter_in_vpc))
         self._graphs = PoolDashboard(self, self.capacity_provider.capacity_provider_name)
         self.dashboard: cloudwatch.Dashboard = self._graphs.dashboard
         self.alarms: list[cloudwatch.Alarm] = define_pool_alarms(self, self.capacity_provider.capacity_provider_name)
@@ -408,13 +415,22 @@ class SharedCapacityProvider(Construct):
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("AWSLambdaManagedEC2ResourceOperator")],
         )
 
-    def _define_version_counter(self) -> lambda_.Function:
+    def _around(self, key: kms.IKey | None, *, in_vpc: bool) -> Surroundings:
+        return Surroundings(
+            key=key,
+            vpc=self.vpc if in_vpc else None,
+            vpc_subnets=ec2.SubnetSelection(subnets=list(self.subnets)) if in_vpc else None,
+            security_groups=[self.security_group] if in_vpc else None,
+        )
+
+    def _define_version_counter(self, around: Surroundings) -> lambda_.Function:
         function = define_function(
             self,
             "VersionCounter",
             handler="ak_lambda.version_counter.handler.handler",
             memory_size=COUNTER_MEMORY_MIB,
             timeout=COUNTER_TIMEOUT,
+            around=around,
         )
         function.add_environment("AK_CONSTRUCTS_CAPACITY_PROVIDER", self.capacity_provider.capacity_provider_name)
         function.add_to_role_policy(

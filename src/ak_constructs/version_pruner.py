@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_scheduler as scheduler
@@ -12,7 +14,8 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from ak_constructs._alarms import define_alarm, own_metric
-from ak_constructs._function import define_function
+from ak_constructs._encryption import OBJECT_ACTIONS, let_use
+from ak_constructs._function import Surroundings, define_function
 from ak_constructs._limits import LAMBDA_TIMEOUT_SECONDS
 from ak_constructs._schedule import define_schedule
 from ak_constructs._validation import check_at_least, check_at_most, check_duration_at_least, check_matches, check_whole
@@ -81,7 +84,8 @@ class VersionPruner(Construct):
 
     **Permissions**: on the functions in scope and their versions `lambda:ListVersionsByFunction`,
     `lambda:ListAliases`, `lambda:ListProvisionedConcurrencyConfigs` and `lambda:ListDurableExecutionsByFunction`;
-    `lambda:DeleteFunction` on their versions only, `<function's ARN>:*`, so that the function itself cannot be deleted.
+    with `dry_run=False` alone `lambda:DeleteFunction`, on their versions only, `<function's ARN>:*`, so that the
+    function itself cannot be deleted.
     AWS announced in 2022 that it authorizes a call with a qualifier by the qualified ARN; for this action that was not
     tried here. Were it otherwise, each deletion would be refused and counted as a failure.
 
@@ -93,7 +97,9 @@ class VersionPruner(Construct):
       that much is up to the function's code. Take one of the others where that is not enough.
 
     In each case `lambda:ListEventSourceMappings` and `lambda:GetAccountSettings`, which AWS grants on `*` only,
-    `ssm:GetParameter` and `ssm:PutParameter` on the cursor, and `s3:PutObject` under the prefix of a report bucket.
+    `ssm:GetParameter` and `ssm:PutParameter` on the cursor, and `s3:PutObject` under the prefix of a report bucket,
+    with `kms:GenerateDataKey` on its key, if it has one, through S3 only. With a `key` nothing more, and in a VPC what
+    `AgentFunction` says of one.
 
     **Not included**: other regions and accounts (define one in each), layers, functions themselves, versions that are
     deactivated instead of deleted, whom the alarms tell (`for alarm in pruner.alarms: alarm.add_alarm_action(...)`).
@@ -109,6 +115,12 @@ class VersionPruner(Construct):
         min_age: How old a version must be, 1 hour or more. Defaults to 1 day.
         schedule: When it runs. Defaults to once a day.
         dry_run: Whether nothing is deleted. Defaults to True.
+        key: Encrypts the function's variables and logs, not the cursor, which is the name of a function: CloudFormation
+            makes no parameter that is encrypted. Defaults to keys of AWS's. An imported key must let CloudWatch Logs
+            use it: `docs/private.md` has the statement.
+        vpc: The network of the function; `docs/private.md` has the endpoints that it needs. Defaults to none.
+        vpc_subnets: Which subnets of `vpc`. Defaults to the private ones.
+        security_groups: Needs `vpc`. Defaults to a group of its own that may call everybody.
 
     Attributes:
         alarms: The three alarms.
@@ -140,6 +152,8 @@ class VersionPruner(Construct):
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonresourcegrouptaggingapi.html
         The qualified ARN, AWS's notice as quoted in:
         https://github.com/juanjoDiaz/serverless-plugin-warmup/issues/304
+        Parameters that CloudFormation makes:
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-parameter.html
         Tags as a condition, on functions, versions and aliases:
         https://aws.amazon.com/about-aws/whats-new/2022/11/aws-lambda-support-abac-aws-govcloud-us-regions/
         What AWS refuses to delete: https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html
@@ -159,6 +173,10 @@ class VersionPruner(Construct):
         min_age: cdk.Duration = DEFAULT_MIN_AGE,
         schedule: scheduler.ScheduleExpression = DEFAULT_SCHEDULE,
         dry_run: bool = True,
+        key: kms.IKey | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, id)
         _check_one_scope(capacity_provider=capacity_provider, functions=functions, tags=tags)
@@ -173,7 +191,9 @@ class VersionPruner(Construct):
         self.cursor: ssm.StringParameter = ssm.StringParameter(
             self, "Cursor", string_value=NO_CURSOR, description="The function at which the next run begins"
         )
-        self.function: lambda_.Function = self._define_function(keep_latest, min_age, dry_run=dry_run)
+        self._deletes = not dry_run
+        around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
+        self.function: lambda_.Function = self._define_function(keep_latest, min_age, around=around)
         if functions is not None:
             self._prune_functions(functions)
         if tags is not None:
@@ -215,8 +235,7 @@ class VersionPruner(Construct):
         self.function.add_environment("AK_CONSTRUCTS_REPORT_BUCKET", bucket.bucket_name)
         self.function.add_environment("AK_CONSTRUCTS_REPORT_PREFIX", prefix)
         self._allow(["s3:PutObject"], [bucket.arn_for_objects(f"{prefix}*")])
-        if bucket.encryption_key is not None:
-            bucket.encryption_key.grant(self.function, "kms:GenerateDataKey")
+        let_use(bucket.encryption_key, self.function, OBJECT_ACTIONS["s3:PutObject"], service="s3")
 
     def metric_deleted(self) -> cloudwatch.Metric:
         """Give the number of versions deleted, in 5 minutes."""
@@ -280,19 +299,20 @@ class VersionPruner(Construct):
                     f"{name} must be in the pruner's {what} {ours}, got one in {theirs}; define a VersionPruner there"
                 )
 
-    def _define_function(self, keep_latest: int, min_age: cdk.Duration, *, dry_run: bool) -> lambda_.Function:
+    def _define_function(self, keep_latest: int, min_age: cdk.Duration, *, around: Surroundings) -> lambda_.Function:
         function = define_function(
             self,
             "Function",
             handler="ak_lambda.version_pruner.handler.handler",
             memory_size=MEMORY_MIB,
             timeout=cdk.Duration.seconds(LAMBDA_TIMEOUT_SECONDS),
+            around=around,
         )
         # A schedule's invocation is asynchronous: Lambda itself would try it twice more.
         function.configure_async_invoke(retry_attempts=0)
         for name, value in {
             "AK_CONSTRUCTS_CURSOR_PARAMETER": self.cursor.parameter_name,
-            "AK_CONSTRUCTS_DRY_RUN": str(dry_run).lower(),
+            "AK_CONSTRUCTS_DRY_RUN": str(not self._deletes).lower(),
             "AK_CONSTRUCTS_KEEP_ACTIVE": "false",
             "AK_CONSTRUCTS_KEEP_LATEST": cdk.Tokenization.stringify_number(keep_latest),
             "AK_CONSTRUCTS_MAX_DELETIONS": str(MAX_DELETIONS),
@@ -314,20 +334,20 @@ class VersionPruner(Construct):
             some = arns[start : start + STATEMENT_FUNCTIONS]
             versions = [f"{arn}:*" for arn in some]
             self._allow(_READS, [*some, *versions])
-            self._allow(["lambda:DeleteFunction"], versions)
+            self._allow_deletions(versions)
 
     def _prune_tagged(self, tags: Mapping[str, str]) -> None:
         self._set_scope({"tags": dict(tags)})
         tagged = {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
         self._allow(_READS, [self._every_function("*")], {"StringEquals": tagged})
-        self._allow(["lambda:DeleteFunction"], [self._every_function("*:*")], {"StringEquals": tagged})
+        self._allow_deletions([self._every_function("*:*")], {"StringEquals": tagged})
         self._allow(["tag:GetResources"], ["*"])  # takes no resource
 
     def _prune_capacity_provider(self, provider: lambda_.ICapacityProvider) -> None:
         arn = provider.capacity_provider_arn
         self._set_scope({"capacity_provider": arn})
         self._allow(_READS, [self._every_function("*")])
-        self._allow(["lambda:DeleteFunction"], [self._every_function("*:*")])
+        self._allow_deletions([self._every_function("*:*")])
         self._allow(["lambda:ListFunctionVersionsByCapacityProvider"], [arn])
 
     def _every_function(self, pattern: str) -> str:
@@ -347,6 +367,11 @@ class VersionPruner(Construct):
         self.function.add_to_role_policy(
             iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
         )
+
+    def _allow_deletions(self, versions: Sequence[str], conditions: Mapping[str, object] | None = None) -> None:
+        """Let the function delete, unless all that it does is to say what it would delete."""
+        if self._deletes:
+            self._allow(["lambda:DeleteFunction"], versions, conditions)
 
     def _define_alarms(self) -> list[cloudwatch.Alarm]:
         return [
