@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ak_lambda.agent_runner import handler as runner
+from ak_lambda.shared import agent_secrets
 from ak_lambda.shared.pings import Environment
+from ak_lambda.shared.secret_rules import SecretError, Source
 from test.lambda_assets.events import Context, http_api, rest
 
 Run = Callable[..., dict[str, Any]]
@@ -299,3 +301,106 @@ def test_no_event_makes_a_5xx_for_a_callers_fault_or_a_log_line_with_a_prompt(
     for sent in ({"prompt": secret}, {"prompt": secret, "session_id": secret}, body):
         assert run(source, rest(sent))["statusCode"] in {200, 400}
     assert "-SECRET>" not in str([vars(record) for record in caplog.records])
+
+
+KEYED = "import os\nclient = os.environ['KEY']\ndef respond(turn):\n    return os.environ['KEY']"
+
+
+class Rotating:
+    """What has the agent's secret, in memory, and a clock."""
+
+    def __init__(self) -> None:
+        self.text: str | SecretError = "1"
+        self.now = 1000.0
+        self.calls = 0
+
+    def fetch(self, _source: Source) -> str:
+        """Answer."""
+        self.calls += 1
+        if isinstance(self.text, SecretError):
+            raise self.text
+        return self.text
+
+
+@pytest.fixture
+def rotating(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rotating]:
+    """Give the agent a secret."""
+    service = Rotating()
+    monkeypatch.setattr(agent_secrets, "fetch", service.fetch)
+    monkeypatch.setattr(time, "time", lambda: service.now)
+    monkeypatch.delenv("KEY", raising=False)
+    monkeypatch.setenv("AK_CONSTRUCTS_SECRETS", json.dumps({"KEY": {"secret": "arn"}}))
+    runner._secrets.cache_clear()
+    yield service
+    runner._secrets.cache_clear()
+
+
+def test_an_agent_is_imported_with_its_secrets_and_sees_them_rotated(run: Run, rotating: Rotating) -> None:
+    """Read once, and again when they are five minutes old."""
+    assert [result(run(KEYED, rest({"prompt": "hi"}))) for _ in range(2)] == ["1", "1"]
+    assert rotating.calls == 1
+    rotating.text = "2"
+    rotating.now += 300
+    assert result(run(KEYED, rest({"prompt": "hi"}))) == "2"
+
+
+@pytest.mark.parametrize(
+    ("may_pass", "said"),
+    [
+        (True, (503, "5", "the agent's secrets cannot be read now; try again later")),
+        (False, (502, None, "the agent's secrets cannot be read; its log says which")),
+    ],
+)
+def test_without_its_secrets_an_agent_does_not_run(
+    run: Run, rotating: Rotating, caplog: pytest.LogCaptureFixture, may_pass: bool, said: tuple[int, str | None, str]
+) -> None:
+    """The caller learns whether to try again, the log what is amiss; the next request tries again."""
+    rotating.text = SecretError("denied", may_pass=may_pass)
+    response = run(KEYED, rest({"prompt": "hi"}))
+    error = json.loads(response["body"])["error"]
+    assert (response["statusCode"], response["headers"].get("Retry-After"), error) == said
+    assert [record.getMessage() for record in caplog.records] == ["secret KEY: denied", "answered"]
+    rotating.text = "1"
+    assert result(run(KEYED, rest({"prompt": "hi"}))) == "1"
+
+
+PICKY = """
+import os
+def respond(turn):
+    return {"result": "x"} if os.environ["KEY"] == turn.prompt else {"error": "wrong key"}
+"""
+
+
+def test_after_a_failed_run_an_agents_secrets_are_read_again(run: Run, rotating: Rotating) -> None:
+    """A rotation without overlap costs one failed run."""
+    assert run(PICKY, rest({"prompt": "1"}))["statusCode"] == 200
+    rotating.text = "2"
+    rotating.now += 10
+    assert [run(PICKY, rest({"prompt": "2"}))["statusCode"] for _ in range(2)] == [502, 200]
+    assert [run(PICKY, rest({"prompt": "2", "session_id": "a b"}))["statusCode"] for _ in range(2)] == [400, 400]
+    rotating.now += 10
+    run(PICKY, rest({"prompt": "2"}))
+    assert rotating.calls == 2, "a caller's fault is no reason to read"
+
+
+def test_a_ping_does_not_read_secrets(run: Run, rotating: Rotating) -> None:
+    """It touches nothing but the environment."""
+    run(KEYED, {"ak_constructs_ping": {}})
+    assert rotating.calls == 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_secrets_are_read_before_the_agent_is_imported(
+    rotating: Rotating, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """In the init phase, which a secret that is not there does not end: the first request tries again."""
+    monkeypatch.setenv("AK_CONSTRUCTS_AGENT", "os:fspath")
+    if not there:
+        rotating.text = SecretError("denied")
+    try:
+        importlib.reload(runner)
+        assert (rotating.calls, runner._agent.cache_info().currsize) == (1, int(there))
+    finally:
+        monkeypatch.delenv("AK_CONSTRUCTS_AGENT")
+        monkeypatch.delenv("AK_CONSTRUCTS_SECRETS")
+        importlib.reload(runner)

@@ -89,15 +89,16 @@ def test_a_message_belongs_to_a_request_by_attribute_or_body_or_its_own_id(
         (True, "s", {"session_id": "other"}, "s"),
         (False, "s", {"session_id": "stated"}, "stated"),
         (False, "s", {}, "s"),
-        (False, "", {}, "in the body"),
-        (True, "", {}, "in the body"),
+        (False, "", {}, "in-the-body"),
+        (True, "", {}, "in-the-body"),
+        (False, "", {"session_id": "no group"}, "in-the-body"),
     ],
 )
 def test_a_message_belongs_to_a_session_by_its_group_or_by_what_it_says(
     fifo: bool, group: str, attributes: dict[str, str], expected: str
 ) -> None:
     """A standard queue's group need not reach its consumer, and decides no order."""
-    sent = ToSend('{"session_id": "in the body"}', attributes, group, "x")
+    sent = ToSend('{"session_id": "in-the-body"}', attributes, group, "x")
     assert messages.received(record(sent, fifo=fifo)).session_id == expected
 
 

@@ -319,3 +319,17 @@ def test_the_runner_runs_the_messages_of_a_batch(monkeypatch: pytest.MonkeyPatch
     assert handled_by[0].max_receives == 5
     assert handled_by[0].now_ms() > 1_700_000_000_000
     assert handled_by[0].payloads._client() is clients.client("s3")
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(("receives", "doubted"), [(1, 0), (2, 1)])
+def test_a_message_that_comes_again_has_the_agents_secrets_read_again(
+    monkeypatch: pytest.MonkeyPatch, receives: int, doubted: int
+) -> None:
+    """Its run failed, perhaps in another environment: a rotation costs each message one run at most."""
+    doubts: list[None] = []
+    monkeypatch.setattr("ak_lambda.agent_runner.queued.QueuedRuns.handle", lambda *_: True)
+    monkeypatch.setattr("ak_lambda.shared.agent_secrets.AgentSecrets.doubt", lambda _self: doubts.append(None))
+    sent = record(ToSend("{}", {}, "s", "1"), message_id="1", receives=receives)
+    agent_runner.handler({"Records": [sent]}, Context())
+    assert len(doubts) == doubted

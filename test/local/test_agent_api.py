@@ -15,6 +15,7 @@ from examples.local.client import signed_headers
 from examples.local.deployment import deploy
 from examples.local.emulator import Emulator
 from examples.local.logs import client, log_lines
+from test.lambda_assets.hostile import REFUSED, REFUSED_IDS
 from test.local.queued_pipeline import until
 
 pytestmark = pytest.mark.local
@@ -87,6 +88,29 @@ def test_errors_have_their_status_and_one_shape(
     """Where the gateway would find the fault first, the runner does: the emulator deploys no request validators."""
     got, answer = call(aws, outputs["IamUrl"], body=body)
     assert (got, answer["error"]) == (status, error)
+
+
+def test_no_hostile_request_is_the_apis_fault(aws: Emulator, outputs: dict[str, str]) -> None:
+    """The whole corpus, and what is no HTTP that a client of ours would send."""
+    corpus = [body for body in REFUSED.values() if "\ud800" not in body]
+    corpus += [body for bodies in REFUSED_IDS.values() for body in bodies]
+    url = aws.reachable(outputs["PublicUrl"])
+    with httpx.Client(timeout=35) as http, ThreadPoolExecutor(4) as callers:
+
+        def send(body: bytes) -> tuple[int, frozenset[str]]:
+            response = http.post(url, content=body, headers={"Content-Type": "text/x-SECRET", "X-SECRET": "SECRET"})
+            return response.status_code, frozenset(response.json())
+
+        answers = set(callers.map(send, [each.encode() for each in corpus]))
+        assert answers == {(400, frozenset({"error"}))}
+        assert send(b'{"prompt": "\xff\xfe\xed\xa0\x80"}')[0] in {200, 400}, "no UTF-8, which a gateway may mend"
+        headers = [
+            {"Idempotency-Key": "a b"},
+            {"Prefer": "wait=" + "9" * 4000},
+            {"X-Forwarded-For": "SECRET, " * 500 + "x"},
+        ]
+        odd = [http.post(url, json={"prompt": "hi"}, headers=each).status_code for each in headers]
+        assert odd == [400, 200, 200]
 
 
 PAGE = "http://127.0.0.1:8000"

@@ -23,6 +23,7 @@ from ak_lambda.shared.requests_table import RequestsTable
 from examples.local.deployment import deploy
 from examples.local.emulator import Emulator
 from examples.local.logs import client, log_lines
+from test.lambda_assets.hostile import REFUSED
 from test.local.queued_pipeline import Pipeline, new_id, until
 
 pytestmark = pytest.mark.local
@@ -392,6 +393,13 @@ def test_a_body_beyond_the_limit_is_413(pipeline: Pipeline, size: int) -> None:
         413,
         "body must be at most 4,194,304 bytes as JSON in the event",
     )
+
+
+def test_no_hostile_request_is_the_pipelines_fault(pipeline: Pipeline) -> None:
+    """A part of the corpus; before its queue hears of it."""
+    corpus = [body.encode() for body in REFUSED.values() if "\ud800" not in body][::2]
+    responses = [pipeline.send("Async", body) for body in corpus]
+    assert {(each.status_code, *each.json()) for each in responses} == {(400, "error")}
 
 
 def test_a_body_of_one_byte_is_400(pipeline: Pipeline) -> None:

@@ -53,6 +53,14 @@ def store_failure(request_id: str, *, throttled: bool) -> Answer:
     return Answer(status, body, headers, reason=text, may_pass=True)
 
 
+def secrets_failure(request_id: str, *, may_pass: bool) -> Answer:
+    """Answer while the agent's secrets cannot be read; nothing of it has run."""
+    if may_pass:
+        text = "the agent's secrets cannot be read now; try again later"
+        return Answer(503, {"error": text, "request_id": request_id}, {"Retry-After": "5"}, reason=text, may_pass=True)
+    return replace(failed(request_id, "the agent's secrets cannot be read; its log says which"), may_pass=True)
+
+
 def direct_response(reply: Answer) -> dict[str, Any]:
     """Write an answer for a direct invoke: the body, with `status_code` unless all went well."""
     body = dict(cast(Mapping[str, Any], reply.body))

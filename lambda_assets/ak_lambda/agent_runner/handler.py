@@ -14,17 +14,19 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from ak_lambda.agent_runner import core
 from ak_lambda.agent_runner.turn import Turn
 from ak_lambda.shared import requests
-from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, Answer, http_response, is_throttle, refused
+from ak_lambda.shared.agent_secrets import AgentSecrets, open_secrets
+from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, SERVER_ERRORS, Answer, http_response, is_throttle, refused
 from ak_lambda.shared.cors import cors_headers
 from ak_lambda.shared.environment import setting
 from ak_lambda.shared.fields import RefusedError
 from ak_lambda.shared.pings import Environment, hold
+from ak_lambda.shared.secret_rules import UnreadableError, are_repeated
 from ak_lambda.shared.turns import turn_key
 
 AGENT_VARIABLE = "AK_CONSTRUCTS_AGENT"
@@ -76,6 +78,8 @@ def _messages(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:  #
             request, context, progress=tell, made_ms=made_ms, most_bytes=core.MAX_KEPT_BYTES
         ),
     )
+    if are_repeated(records):
+        _secrets().doubt()
     # A service failed, not the agent: five receives must last for minutes, and a lease may still hold.
     return handled(records, runs.handle, runs.requests, _log, rest_seconds=lambda _receives: LEASE_SECONDS)
 
@@ -90,7 +94,14 @@ def _run(
 ) -> Answer:
     """Run the agent within its conversation, and say in the log how that went."""
     started = time.perf_counter()
-    reply = _answered(request, context, progress or _no_progress, made_ms or int(time.time() * 1000), most_bytes)
+    try:
+        _secrets().bring()
+    except UnreadableError as error:
+        reply = core.secrets_failure(request.request_id, may_pass=error.may_pass)
+    else:
+        reply = _answered(request, context, progress or _no_progress, made_ms or int(time.time() * 1000), most_bytes)
+    if reply.status >= SERVER_ERRORS:  # perhaps a secret was rotated since it was read
+        _secrets().doubt()
     _log.log(
         logging.INFO if reply.went_well else logging.ERROR,
         "answered",
@@ -126,9 +137,9 @@ def _answered(
     try:
         # In a copy of the context: what one user's run sets in a ContextVar, the next user's must not read.
         result = contextvars.copy_context().run(_complete, turn)
+        reply = core.answer(result, request, most_bytes=most_bytes)  # looking at what it returned may fail too
     except BaseException as error:  # noqa: BLE001 - SystemExit and CancelledError too: Lambda would log their text
         return _agent_failed(error, request)
-    reply = core.answer(result, request, most_bytes=most_bytes)
     try:
         if sessions is not None and reply.went_well:
             sessions.add_turn(
@@ -204,6 +215,11 @@ def _place(frame: traceback.FrameSummary) -> str:
 
 
 @functools.cache
+def _secrets() -> AgentSecrets:
+    return open_secrets()
+
+
+@functools.cache
 def _sessions() -> Any:  # noqa: ANN401
     """Open the session store, if this function has one."""
     if "AK_CONSTRUCTS_HISTORY_TURNS" not in os.environ:
@@ -221,7 +237,22 @@ def _loop() -> Any:  # noqa: ANN401
     """
     import asyncio  # noqa: PLC0415 - only async agents pay for it
 
-    return asyncio.Runner()
+    runner = asyncio.Runner()
+    runner.get_loop().set_exception_handler(_task_failed)
+    return runner
+
+
+def _task_failed(_loop: object, context: Mapping[str, Any]) -> None:
+    """Log what nobody waited for as a run's own failure: asyncio would log its text and its stack trace."""
+    error = context.get("exception")
+    frames = _frames(error) if error is not None else []
+    _log.error(
+        "a task of the agent failed and nobody waited for it",
+        extra={
+            "error_type": type(error).__name__,
+            "raised_at": _place(frames[-1]) if frames else None,
+        },
+    )
 
 
 @functools.cache
@@ -246,5 +277,7 @@ def _check_signature(name: str, signature: inspect.Signature) -> None:
         raise TypeError(f"the agent must take one argument, the turn, but it is {name}{signature}") from None
 
 
-if AGENT_VARIABLE in os.environ:
-    _agent()  # in the init phase, where Lambda gives the function a full CPU
+if AGENT_VARIABLE in os.environ:  # in the init phase, where Lambda gives the function a full CPU
+    with contextlib.suppress(UnreadableError):  # the log has said why, and the first request tries again
+        _secrets().bring()
+        _agent()

@@ -64,7 +64,7 @@ def _reply(message: Received, item: protocol.Item | None, reason: str) -> ToSend
         session_id=message.session_id,
         status_code=502,
         attempt=None if item is None else item["attempt"],
-        redrives=message.redrives,
+        redrives=message.redrives if item is None else item["redrives"],  # whatever its sender says
     )
     return replace(reply, deduplication_id=f"{message.deduplication_id}#dead")
 

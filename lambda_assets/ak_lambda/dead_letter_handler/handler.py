@@ -12,6 +12,7 @@ from typing import Any
 from ak_lambda.dead_letter_handler.dead_letters import DeadLetters
 from ak_lambda.shared.clients import client
 from ak_lambda.shared.environment import setting
+from ak_lambda.shared.fields import mapping
 from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.record_batch import handled
 from ak_lambda.shared.requests_table import RequestsTable
@@ -19,9 +20,9 @@ from ak_lambda.shared.requests_table import RequestsTable
 _log = logging.getLogger("ak_constructs.dead_letter_handler")
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: object, _context: object) -> dict[str, Any]:
     """Handle dead letters in order; one that fails rests longer each time."""
-    return handled(event["Records"], dead_letters().handle, dead_letters().dead_letters, _log)
+    return handled(mapping(event).get("Records"), dead_letters().handle, dead_letters().dead_letters, _log)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 from ak_lambda.shared.cors import cors_headers
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: object, _context: object) -> dict[str, Any]:
     """Say that the API is up and what keeps its conversations."""
     health = {
         "status": "healthy",

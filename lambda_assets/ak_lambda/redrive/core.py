@@ -1,13 +1,13 @@
 """Decides what becomes of a parked request. Plain values in, plain values out."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from ak_lambda.shared.fields import RefusedError, json_type
 from ak_lambda.shared.protocol import DONE, FAILED, Item, is_of
 
 MAX_MESSAGES = 1000
 DEFAULT_MESSAGES = 100
+MAX_SHOWN = 40  # characters of a wrong word
 
 REDRIVE = "redrive"
 RESEND = "resend"
@@ -28,11 +28,14 @@ def decision(item: Item | None, *, session_id: str, user_id: str | None, parked_
     return RESEND if item["redrives"] > parked_redrives else NOT_FAILED_YET
 
 
-def asked(event: Mapping[str, Any]) -> tuple[str, int]:
+def asked(event: object) -> tuple[str, int]:
     """Which parked messages, and how many at most."""
+    if not isinstance(event, Mapping):
+        raise RefusedError(400, f"event must be an object, got {json_type(event)}")
     queue = event.get("queue", "requests")
     if queue not in ("requests", "replies"):  # of whatever type it is
-        raise RefusedError(400, f'queue must be "requests" or "replies", got {queue!r}')
+        got = repr(queue[:MAX_SHOWN]) if isinstance(queue, str) else json_type(queue)
+        raise RefusedError(400, f'queue must be "requests" or "replies", got {got}')
     most = event.get("max_messages", DEFAULT_MESSAGES)
     if not isinstance(most, int) or isinstance(most, bool):
         raise RefusedError(400, f"max_messages must be a whole number, got {json_type(most)}")

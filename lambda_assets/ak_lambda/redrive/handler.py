@@ -23,7 +23,7 @@ TIME_TO_END_MS = 15_000
 _log = logging.getLogger("ak_constructs.redrive")
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
+def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
     """Redrive what is parked and say what became of it."""
     try:
         queue, most = core.asked(event)

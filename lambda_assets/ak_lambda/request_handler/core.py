@@ -153,7 +153,7 @@ def _not_final(event: Mapping[str, Any], item: Item, status: str) -> Answer:
 
 def _location(event: Mapping[str, Any], request_id: str) -> str:
     """Where to ask again, relative to where the caller asked: stages and custom domains differ."""
-    route = str(event.get("resource", "")).split("/")
-    below = route[-1].startswith("{")
-    chat = f"../{route[-2]}" if below else route[-1]
+    parent, _, chat = str(event.get("resource", "")).rpartition("/")
+    if chat.startswith("{"):
+        chat = f"../{parent.rpartition('/')[2]}"
     return f"{chat}?request_id={request_id}" if not request_id.strip(".") else f"{chat}/{request_id}"

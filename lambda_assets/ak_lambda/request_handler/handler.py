@@ -16,7 +16,7 @@ from ak_lambda.shared.answers import http_response, is_throttle, refused
 from ak_lambda.shared.clients import client
 from ak_lambda.shared.cors import cors_headers
 from ak_lambda.shared.environment import setting
-from ak_lambda.shared.fields import RefusedError
+from ak_lambda.shared.fields import RefusedError, mapping
 from ak_lambda.shared.payloads import Payloads
 from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.requests_table import RequestsTable
@@ -27,12 +27,14 @@ UNAVAILABLE = 503
 _log = logging.getLogger("ak_constructs.request_handler")
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(sent: object, _context: object) -> dict[str, Any]:
     """Answer a POST or a GET of the chat route."""
     started = time.perf_counter()
     request_id = None
+    event = mapping(sent)
+    method = "GET" if event.get("httpMethod") == "GET" else "POST"
     try:
-        if event["httpMethod"] == "GET":
+        if method == "GET":
             said = core.asked(event)
             request_id = core.asked_id(said)
             reply = submissions().look_up(event, said)
@@ -49,7 +51,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         "answered",
         extra={
             "request_id": request_id,
-            "method": event["httpMethod"],
+            "method": method,
             "status": reply.status,
             "reason": reply.reason,
             "duration_ms": round((time.perf_counter() - started) * 1000),

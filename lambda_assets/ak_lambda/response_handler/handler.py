@@ -14,6 +14,7 @@ from typing import Any
 from ak_lambda.response_handler.replies import Replies
 from ak_lambda.shared.clients import client
 from ak_lambda.shared.environment import setting
+from ak_lambda.shared.fields import mapping
 from ak_lambda.shared.payloads import Payloads
 from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.record_batch import handled
@@ -22,9 +23,9 @@ from ak_lambda.shared.requests_table import RequestsTable
 _log = logging.getLogger("ak_constructs.response_handler")
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: object, _context: object) -> dict[str, Any]:
     """Handle replies in order; one that fails rests longer each time."""
-    return handled(event["Records"], replies().handle, replies().replies, _log)
+    return handled(mapping(event).get("Records"), replies().handle, replies().replies, _log)
 
 
 @functools.cache

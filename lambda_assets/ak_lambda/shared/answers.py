@@ -10,6 +10,8 @@ from ak_lambda.shared.fields import RefusedError, mapping
 
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 - 64 * 1024  # of a body as JSON text in a response: Lambda's 6 MB less the rest
 
+SERVER_ERRORS = 500  # and above: not the caller's fault
+
 # botocore's own list, and a model that is still starting; in lower case, since streams spell them so.
 _THROTTLES = frozenset(
     {

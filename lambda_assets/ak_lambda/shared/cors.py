@@ -1,15 +1,12 @@
 """Tells a browser which pages may read an answer; the API in front says which, by stage variables."""
 
-from collections.abc import Mapping
-from typing import Any
+from ak_lambda.shared.fields import mapping
 
 
-def cors_headers(event: Mapping[str, Any]) -> dict[str, str]:
+def cors_headers(event: object) -> dict[str, str]:
     """Give the headers for the origin that asks; none for one that the API does not name."""
-    variables = event.get("stageVariables")
-    headers = event.get("headers")
-    if not isinstance(variables, Mapping) or not isinstance(headers, Mapping):
-        return {}
+    variables = mapping(mapping(event).get("stageVariables"))
+    headers = mapping(mapping(event).get("headers"))
     allowed = str(variables.get("akConstructsCorsOrigins", "")).split(",")
     origin = next((value for name, value in headers.items() if str(name).lower() == "origin"), None)
     if "any" in allowed:

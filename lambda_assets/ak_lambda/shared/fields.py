@@ -8,6 +8,10 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_:.-]{1,96}")
 
+# A message's group: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, read
+# 2026-11-21.
+GROUP_ID = re.compile(r"[!-~]{1,128}")
+
 REFERENCE = "$ak_constructs_ref"  # stands for a body that is kept in S3; no caller's and no agent's may have it
 
 USER_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_:.@+=-]{1,128}")  # no slash: it ends the caller's own name

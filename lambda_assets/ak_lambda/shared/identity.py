@@ -14,7 +14,7 @@ def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
     The payload is read by one rule only: `iam-body`, for backends that are trusted to name their end users.
     """
     rule, _, key = str(mapping(event.get("stageVariables")).get(IDENTITY_VARIABLE, "")).partition(":")
-    context = event["requestContext"]
+    context = mapping(event.get("requestContext"))
     identity = mapping(context.get("identity"))
     authorizer = mapping(context.get("authorizer"))
     name: object = None  # of a rule of a newer release: let nobody in rather than everybody
@@ -28,7 +28,7 @@ def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
         name = identity.get("apiKeyId")
     elif rule in {"", "public"}:
         return None
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():  # queues take no others
         raise RefusedError(403, "not allowed: the authorizer passed no user id")
     if rule != "iam-body":
         return name

@@ -6,11 +6,12 @@ attributes, `status_code`, and from our runner `attempt` and `redrives`. Both ha
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ak_lambda.shared.fields import REFERENCE, REQUEST_ID, mapping
+from ak_lambda.shared.fields import GROUP_ID, REFERENCE, REQUEST_ID, mapping
 from ak_lambda.shared.protocol import DONE, FAILED, deduplication_id, redrives_of
 from ak_lambda.shared.requests import Request
 
@@ -62,21 +63,26 @@ def received(record: Mapping[str, Any]) -> Received:
     }
     body = str(record["body"])
     claims = _object(body)
-    request_id = _first_id(attributes.get("request_id"), claims.get("request_id")) or str(record["messageId"])
+    request_id = _first(REQUEST_ID, attributes.get("request_id"), claims.get("request_id")) or str(record["messageId"])
     named, group = _text(system.get("MessageDeduplicationId")), _text(system.get("MessageGroupId"))
     session_id = group if named else attributes.get("session_id")  # an order is by group alone
     return Received(
         request_id=request_id,
-        session_id=session_id or group or _text(claims.get("session_id")) or request_id,
+        session_id=_first(GROUP_ID, session_id, group, claims.get("session_id")) or request_id,
         user_id=attributes.get("user_id"),
         redrives=_redrives(attributes, named, request_id),
         deduplication_id=named or str(record["messageId"]),
         message_id=str(record["messageId"]),
         receipt_handle=str(record["receiptHandle"]),
-        receives=int(system.get("ApproximateReceiveCount", 1)),
+        receives=receives_of(record),
         body=body,
         attributes=attributes,
     )
+
+
+def receives_of(record: Mapping[str, Any]) -> int:
+    """Say how often a record's message has been received, this time included."""
+    return _number(_text(mapping(record.get("attributes")).get("ApproximateReceiveCount"))) or 1
 
 
 def request_body(request: Request) -> str:
@@ -168,9 +174,9 @@ def is_json_object(body: str) -> bool:
         return False
 
 
-def _first_id(*given: object) -> str | None:
-    """Give the first that can be a request's id."""
-    return next((each for each in given if isinstance(each, str) and REQUEST_ID.fullmatch(each)), None)
+def _first(pattern: re.Pattern[str], *given: object) -> str | None:
+    """Give the first that can be an id."""
+    return next((each for each in given if isinstance(each, str) and pattern.fullmatch(each)), None)
 
 
 def _redrives(attributes: Mapping[str, str], named: str | None, request_id: str) -> int | None:

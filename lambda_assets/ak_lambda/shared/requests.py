@@ -45,7 +45,7 @@ def kind_of(event: object) -> str:
     if not isinstance(event, Mapping):
         raise RefusedError(400, f"event must be an object, got {json_type(event)}")
     records = event.get("Records")
-    if isinstance(records, list):
+    if records and isinstance(records, list):
         if len(event) > 1:
             raise RefusedError(400, "event must be a request or a queue's event, got both")
         if all(mapping(record).get("eventSource") == "aws:sqs" for record in records):
@@ -110,7 +110,7 @@ def _text(event: Mapping[str, Any]) -> str:
         raise RefusedError(400, "body must be a JSON object, got nothing")
     if not isinstance(body, str):
         raise RefusedError(400, f"body must be a string, got {json_type(body)}")
-    if len(body) * 6 > MAX_BODY_BYTES and len(json.dumps(body, ensure_ascii=False).encode()) > MAX_BODY_BYTES:
+    if len(body) * 6 > MAX_BODY_BYTES and _bytes_in_json(body) > MAX_BODY_BYTES:
         raise RefusedError(413, f"body must be at most {MAX_BODY_BYTES:,} bytes as JSON in the event")
     if not event.get("isBase64Encoded"):
         return body
@@ -120,6 +120,10 @@ def _text(event: Mapping[str, Any]) -> str:
         return base64.b64decode(body, validate=True).decode("utf-8")
     except ValueError as error:
         raise RefusedError(400, "body must be UTF-8 text") from error
+
+
+def _bytes_in_json(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ak_lambda.shared import metrics
 from ak_lambda.shared.calls import CallError, calling
 from ak_lambda.shared.clients import client, patient_client
 from ak_lambda.shared.environment import setting
+from ak_lambda.shared.fields import mapping
 from ak_lambda.shared.functions_api import FunctionsApi
 from ak_lambda.shared.parameter import Parameter
 from ak_lambda.shared.tagged_functions import tagged_functions
@@ -32,10 +33,10 @@ MAX_ANSWER_BYTES = 5_000_000  # Lambda's own limit is 6 MB
 _log = logging.getLogger("ak_constructs.version_pruner")
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
+def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's own context class
     """Prune, and tell what became of every version: to the log, to CloudWatch, to S3 if asked, and to the caller."""
     always_dry = setting("AK_CONSTRUCTS_DRY_RUN") != "false"
-    once_dry = bool(event.get("dry_run"))
+    once_dry = bool(mapping(event).get("dry_run"))
     functions = FunctionsApi(patient_client("lambda"))
     named = scope.parsed(setting("AK_CONSTRUCTS_PRUNE_SCOPE"))
     run = Pruner(
