@@ -15,7 +15,6 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import SharedCapacityProvider, _pool_dashboard, shared_capacity_provider
-from test.contract.test_nag import findings
 from test.pools import define_function, pool_of, vpc_of
 from test.support import logical_ids, normalised, statements
 
@@ -100,7 +99,7 @@ def test_other_arguments_are_handed_on(stack: cdk.Stack) -> None:
         max_vcpu_count=200,
         scaling_options=lambda_.ScalingOptions.manual([policy]),
         propagated_tags={"team": "agents"},
-        kms_key=kms.Key(stack, "Key"),
+        key=kms.Key(stack, "Key"),
         operator_role=role,
     )
     properties = provider(stack)
@@ -369,37 +368,6 @@ def test_the_prices_in_the_docstring_follow_from_their_parts() -> None:
     assert _pool_dashboard.IN_A_ROW * _pool_dashboard.METRIC_MINUTES == 15
 
 
-NAG = {
-    "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AWSLambdaManagedEC2ResourceOperator]": (
-        "AWS names this policy for the role, and changes it with the service"
-    ),
-    "AwsSolutions-IAM5[Resource::*]": "X-Ray has no resources to name",
-    "AwsSolutions-L1": "Python 3.13 is what this release was tested with",
-    "CloudWatchAlarmAction": "whom an alarm tells is up to the user",
-    "CloudWatchLogGroupEncrypted": "encrypted with CloudWatch's own key",
-    "IAMNoInlinePolicy": "each policy belongs to one role and goes with it",
-    "LambdaConcurrency": "once an hour",
-    "LambdaDLQ": "the next hour counts again",
-    "LambdaInsideVPC": "calls Lambda only",
-    "Serverless-LambdaDLQ": "the next hour counts again",
-    "Serverless-LambdaLatestVersion": "Python 3.13 is what this release was tested with",
-}
-
-
-def test_cdk_nag_finds_what_is_known(stack: cdk.Stack) -> None:
-    """In five packs; what a user of the pool acknowledges, and why."""
-    pool = pool_of(stack)
-    live = pool.add_function(define_function(stack), memory_gib_per_vcpu=4, max_concurrency=4)
-    pool.add_environments_schedule(
-        "Night", alias=live, schedule=NIGHTLY, min_execution_environments=1, max_execution_environments=2
-    )
-    ours = {rule for path, rule in findings(stack) if path.startswith(("Pool/", "Function/Alias"))}
-    packs = ("HIPAA.Security-", "NIST.800.53.R5-", "PCI.DSS.321-")
-    assert {next((rule.removeprefix(each) for each in packs if rule.startswith(each)), rule) for rule in ours} == set(
-        NAG
-    )
-
-
 def test_logical_ids_are_stable(stack: cdk.Stack) -> None:
     """Changing one replaces a user's pool."""
     pool = pool_of(stack)
@@ -454,7 +422,7 @@ def test_snapshot_of_everything_set(stack: cdk.Stack, snapshot: SnapshotAssertio
         max_vcpu_count=100,
         scaling_options=lambda_.ScalingOptions.manual([lambda_.TargetTrackingScalingPolicy.cpu_utilization(60)]),
         propagated_tags={"team": "agents"},
-        kms_key=kms.Key(stack, "Key"),
+        key=kms.Key(stack, "Key"),
         operator_role=iam.Role(stack, "Operator", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")),
     )
     live = pool.add_function(

@@ -17,7 +17,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction, VersionPruner
 from ak_constructs._limits import LAMBDA_ENVIRONMENT_BYTES
-from test.contract.test_nag import findings
+from scripts.findings import violations
 from test.support import logical_ids, normalised
 
 READS = (
@@ -344,7 +344,8 @@ def test_fails_when_a_version_or_alias_is_given(
 def test_a_function_whose_name_is_known_at_deployment_only_is_taken(stack: cdk.Stack) -> None:
     """Whether that is a version, nobody can say."""
     arn = cdk.CfnParameter(stack, "Arn").value_as_string
-    VersionPruner(stack, "Pruner", functions=[lambda_.Function.from_function_arn(stack, "Imported", arn)])
+    imported = lambda_.Function.from_function_arn(stack, "Imported", arn)
+    VersionPruner(stack, "Pruner", functions=[imported], dry_run=False)
     assert (("lambda:DeleteFunction",), ("Arn:*",), None) in granted(stack)
 
 
@@ -393,7 +394,7 @@ def test_a_function_in_the_same_place_is_taken(app: cdk.App) -> None:
     """Also when the place is known."""
     stack = cdk.Stack(app, "Here", env=cdk.Environment(account="111122223333", region="us-east-1"))
     function = lambda_.Function.from_function_arn(stack, "Function", f"{FUNCTIONS}worker")
-    VersionPruner(stack, "Pruner", functions=[function])
+    VersionPruner(stack, "Pruner", functions=[function], dry_run=False)
     assert (("lambda:DeleteFunction",), (f"{FUNCTIONS}worker:*",), None) in granted(stack)
 
 
@@ -438,7 +439,7 @@ def test_fails_with_a_second_report_bucket(stack: cdk.Stack) -> None:
 
 def test_of_functions_only_versions_can_be_deleted(stack: cdk.Stack, agent: AgentFunction) -> None:
     """Of those given, and no other function is even read."""
-    VersionPruner(stack, "Pruner", functions=[agent, plain(stack, "worker")])
+    VersionPruner(stack, "Pruner", functions=[agent, plain(stack, "worker")], dry_run=False)
     ours, worker = "arn:of:Agent255F68E9", f"{FUNCTIONS}worker"
     assert granted(stack) == [
         *always(stack),
@@ -449,7 +450,7 @@ def test_of_functions_only_versions_can_be_deleted(stack: cdk.Stack, agent: Agen
 
 def test_of_tagged_functions_only_versions_can_be_deleted(stack: cdk.Stack) -> None:
     """Every permission on a function hangs on all of its tags."""
-    VersionPruner(stack, "Pruner", tags={"team": "agents", "stage": "prod"})
+    VersionPruner(stack, "Pruner", tags={"team": "agents", "stage": "prod"}, dry_run=False)
     tagged = {"StringEquals": {"aws:ResourceTag/team": "agents", "aws:ResourceTag/stage": "prod"}}
     assert granted(stack) == [
         *always(stack),
@@ -461,7 +462,7 @@ def test_of_tagged_functions_only_versions_can_be_deleted(stack: cdk.Stack) -> N
 
 def test_on_a_capacity_provider_only_versions_can_be_deleted(stack: cdk.Stack) -> None:
     """IAM cannot tell which functions are on it."""
-    VersionPruner(stack, "Pruner", capacity_provider=pool(stack))
+    VersionPruner(stack, "Pruner", capacity_provider=pool(stack), dry_run=False)
     arn = "arn:aws:lambda:us-east-1:111122223333:capacity-provider:pool"
     assert granted(stack) == [
         *always(stack),
@@ -469,6 +470,16 @@ def test_on_a_capacity_provider_only_versions_can_be_deleted(stack: cdk.Stack) -
         (("lambda:DeleteFunction",), (f"{FUNCTIONS}*:*",), None),
         (("lambda:ListFunctionVersionsByCapacityProvider",), (arn,), None),
     ]
+
+
+@pytest.mark.parametrize("scope", ["functions", "tags", "capacity_provider"])
+def test_a_pruner_that_is_always_dry_may_not_delete(stack: cdk.Stack, scope: str) -> None:
+    """Not only its code says so."""
+    scopes = {"functions": [plain(stack, "worker")], "tags": {"team": "agents"}, "capacity_provider": pool(stack)}
+    VersionPruner(stack, "Pruner", **{scope: scopes[scope]})  # type: ignore[arg-type]
+    allowed = {action for actions, _, _ in granted(stack) for action in actions}
+    assert allowed >= set(READS)
+    assert "lambda:DeleteFunction" not in allowed
 
 
 @pytest.mark.parametrize("minimized", [False, True])
@@ -557,8 +568,8 @@ def test_cdk_nag_finds_no_wildcard_but_those_of_the_scope(
     stack: cdk.Stack, scope: Callable[[cdk.Stack], Mapping[str, Any]], wide: set[str]
 ) -> None:
     """And what it finds of every function of this library: network, dead letters, concurrency, keys."""
-    VersionPruner(stack, "Pruner", **scope(stack))
-    found = findings(stack)
+    VersionPruner(stack, "Pruner", dry_run=False, **scope(stack))
+    found = violations(stack)
     place = "arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>"
     assert {rule for _, rule in found if "IAM5" in rule} == {
         "AwsSolutions-IAM5[Resource::*]",

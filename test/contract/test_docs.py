@@ -10,8 +10,12 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_ssm as ssm
 
 import ak_constructs
 from ak_constructs import (
@@ -23,14 +27,18 @@ from ak_constructs import (
     agent_api,
     agent_function,
     agent_queue,
+    authorization,
     keep_warm,
     queued_agent_pipeline,
     session_store,
     shared_capacity_provider,
     version_pruner,
 )
+from ak_lambda.jwt_authorizer import core as jwt_core
+from ak_lambda.jwt_authorizer import keys
+from ak_lambda.jwt_authorizer import tokens as jwt_tokens
 from ak_lambda.request_handler import core
-from ak_lambda.shared import heartbeat, payloads, pings, protocol, turns
+from ak_lambda.shared import heartbeat, payloads, pings, protocol, secret_rules, turns
 from ak_lambda.version_pruner import core as pruner_core
 from ak_lambda.version_pruner import pruning
 from scripts.api_md import API_MD, api_md
@@ -49,8 +57,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "128": _rest_api.HEALTH_MEMORY_MIB,
         "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "1": 1,
-        "100": agent_api.DEFAULT_RATE_LIMIT,
-        "200": agent_api.DEFAULT_BURST_LIMIT,
+        "100": _rest_api.DEFAULT_RATE_LIMIT,
         "4": agent_api.MAX_BODY_MIB,
     },
     "AgentFunction": {
@@ -65,6 +72,8 @@ NUMBERS: dict[str, dict[str, float]] = {
         "2048": _limits.LAMBDA_MANAGED_MEMORY_MIB[0],
         "32768": _limits.LAMBDA_MANAGED_MEMORY_MIB[1],
         "5400": _limits.LAMBDA_MANAGED_TIMEOUT_SECONDS,
+        "5": secret_rules.REFRESH_SECONDS / 60,
+        "10": secret_rules.BETWEEN_TRIES_SECONDS,
     },
     "AgentQueue": {
         "60": protocol.LEASE_SECONDS,
@@ -102,7 +111,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "10": 10,
         "256": queued_agent_pipeline.REQUEST_HANDLER_MEMORY_MIB,
         "30": queued_agent_pipeline.REQUEST_HANDLER_TIMEOUT.to_seconds(),
-        "100": queued_agent_pipeline.DEFAULT_RATE_LIMIT,
+        "100": _rest_api.DEFAULT_RATE_LIMIT,
     },
     "SessionStore": {
         "100": session_store.MAX_HISTORY_TURNS,
@@ -148,7 +157,7 @@ STATUSES = {str(status.value) for status in http.HTTPStatus}
 def test_numbers_in_a_docstring_are_those_of_the_code(name: str) -> None:
     """A number that no constant holds must not be written."""
     text = inspect.getdoc(getattr(ak_constructs, name)) or ""
-    text = re.sub(r"https?://\S+|`[^`]*`|Python 3\.\d+|arm64|boto3|SigV4", "", text)
+    text = re.sub(r"https?://\S+|`[^`]*`|Python 3\.\d+|arm64|boto3|SigV4|S3", "", text)
     written = set(re.findall(r"\d+", text))
     assert written - STATUSES <= set(NUMBERS[name]), "a number that no constant holds"
     assert set(NUMBERS[name]) <= written, "an entry for a number that is not written"
@@ -197,9 +206,23 @@ def test_the_readme_names_every_construct_and_only_files_that_exist() -> None:
     """A link that leads nowhere is worse than none."""
     for name in ak_constructs.__all__:
         assert f"`{name}`" in README
-    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for document in [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{target} in {document.name}"
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    """Who renames one looks at what was promised."""
+    promises = (
+        (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("## What is promised")[2].partition("## ")[0]
+    )
+    rows = [row.split(" | ") for row in promises.splitlines() if row.startswith("| ")][1:]
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "test").rglob("test_*.py"))
+    assert len(rows) > 5
+    for promise, held_by in rows:
+        names = re.findall(r"`(test_\w+)`", held_by)
+        assert names, promise
+        assert all(f"def {name}(" in tests for name in names), held_by
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
@@ -211,7 +234,15 @@ def test_the_actions_in_a_docstring_are_those_of_the_template(stack: cdk.Stack) 
     """A reviewer reads the one and AWS the other."""
     written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", inspect.getdoc(ak_constructs.AgentFunction) or ""))
     vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
-    ak_constructs.AgentFunction(stack, "Agent", entry=ROOT / "examples/chat_api/agent", vpc=vpc)
+    secret = secretsmanager.Secret(stack, "Secret", encryption_key=kms.Key(stack, "Key"))
+    parameter = ssm.StringParameter.from_secure_string_parameter_attributes(stack, "Parameter", parameter_name="/token")
+    ak_constructs.AgentFunction(
+        stack,
+        "Agent",
+        entry=ROOT / "examples/chat_api/agent",
+        vpc=vpc,
+        secrets={"KEY": secret, "TOKEN": parameter},
+    )
     granted = {action for actions, _ in statements(stack, "AgentRole") for action in actions}
     assert written == granted
 
@@ -235,12 +266,31 @@ def test_a_pipelines_docstring_says_what_the_code_does() -> None:
     assert "Defaults to 4 days" in queue
 
 
+def test_the_docstring_of_jwt_says_what_the_function_does() -> None:
+    """A factory has numbers too."""
+    text = " ".join((inspect.getdoc(ak_constructs.Authorization.jwt) or "").split())
+    for said in (
+        f"RSA from {jwt_tokens.MIN_RSA_BITS} bits",
+        f"with {jwt_tokens.LEEWAY_SECONDS} s for clocks that differ",
+        f"read again after {keys.FRESH_SECONDS // 60} minutes",
+        f"at most every {keys.REFETCH_SECONDS} s",
+        f"go on for {keys.KEPT_SECONDS // 3600} hours",
+        f"left out over {jwt_core.MAX_CLAIMS_BYTES // 1024} KiB",
+        f"at most {jwt_core.MAX_USER_ID_BYTES} bytes",
+        f"at most {authorization.MAX_CACHE_SECONDS} s",
+        f"Defaults to {authorization.DEFAULT_JWT_CACHE.to_seconds():g} s",
+    ):
+        assert said in text, said
+    bits_of = {"RSA", "EC", "Ed25519"}
+    assert {kind if kind != "OKP" else str(curve) for kind, curve in jwt_tokens.ALGORITHMS} == bits_of
+
+
 @pytest.mark.parametrize("name", ["AgentQueue", "QueuedAgentPipeline"])
 def test_the_actions_in_a_queues_docstring_are_those_of_the_template(stack: cdk.Stack, name: str) -> None:
     """Of its own functions; the session store's are in its own."""
     written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", inspect.getdoc(getattr(ak_constructs, name)) or ""))
     agent = ak_constructs.AgentFunction(stack, "Agent", entry=ROOT / "examples/chat_api/agent")
-    pipeline = ak_constructs.QueuedAgentPipeline(stack, "Pipeline", agent=agent)
+    pipeline = ak_constructs.QueuedAgentPipeline(stack, "Pipeline", agent=agent, key=kms.Key(stack, "Key"))
     pipeline.queue.add_reply_handler(pipeline.health_function)
     handlers = ("DeadLetterHandler", "ResponseHandler", "Redrive")
     roles = [f"PipelineQueue{each}" for each in handlers] if name == "AgentQueue" else ["PipelineRequestHandler"]
@@ -248,6 +298,48 @@ def test_the_actions_in_a_queues_docstring_are_those_of_the_template(stack: cdk.
     theirs = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
     objects = {"s3:GetObject"} if name == "AgentQueue" else set()  # the agent's own
     assert written == granted - theirs | objects
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("KeepWarm", ["WarmWarmerRole", "WarmScheduleRole"]),
+        ("SessionStore", ["AgentRole", "OwnRole", "CachedRole", "SecretRole"]),
+        ("SharedCapacityProvider", ["PoolVersionCounterRole", "PoolCountVersions", "Pooled", "PoolOperatorRole"]),
+    ],
+)
+def test_the_actions_in_a_docstring_are_those_of_the_roles(stack: cdk.Stack, name: str, roles: list[str]) -> None:
+    """Beyond what `AgentFunction` says of each function's role."""
+    entry = ROOT / "examples/chat_api/agent"
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
+    agent = ak_constructs.AgentFunction(stack, "Agent", entry=entry)
+    if name == "KeepWarm":
+        ak_constructs.KeepWarm(stack, "Warm", targets=[agent])
+    elif name == "SessionStore":
+        own = ak_constructs.AgentFunction(stack, "Own", entry=entry, handler="agent.respond")
+        ak_constructs.SessionStore(stack, "Sessions", key=kms.Key(stack, "Key")).attach(agent)
+        ak_constructs.SessionStore(stack, "Others").attach(own)
+        cached = ak_constructs.AgentFunction(stack, "Cached", entry=entry, vpc=vpc)
+        ak_constructs.SessionStore.redis(stack, "Cache", vpc=vpc).attach(cached)
+        with_secret = ak_constructs.AgentFunction(stack, "Secret", entry=entry)
+        secret = secretsmanager.Secret(stack, "Password", encryption_key=kms.Key(stack, "PasswordKey"))
+        ak_constructs.SessionStore.from_redis(stack, "Theirs", host="redis.example.com", secret=secret).attach(
+            with_secret
+        )
+    else:
+        pool = ak_constructs.SharedCapacityProvider(stack, "Pool", vpc=vpc)
+        pooled = ak_constructs.AgentFunction(stack, "Pooled", entry=entry, memory_size=4096)
+        live = pool.add_function(pooled, memory_gib_per_vcpu=4, max_concurrency=4)
+        hourly = scheduler.ScheduleExpression.rate(cdk.Duration.hours(1))
+        pool.add_environments_schedule(
+            "Often", alias=live, schedule=hourly, min_execution_environments=3, max_execution_environments=4
+        )
+    of_every_function = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", *_function.NETWORK_ACTIONS}
+    if name != "SharedCapacityProvider":
+        of_every_function |= {"logs:CreateLogStream", "logs:PutLogEvents"}
+    written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", inspect.getdoc(getattr(ak_constructs, name)) or ""))
+    granted = {action for role in roles for actions, _ in statements(stack, role) for action in actions}
+    assert written == granted - of_every_function
 
 
 def test_a_version_pruners_docstring_says_what_the_code_does(stack: cdk.Stack) -> None:
@@ -261,9 +353,9 @@ def test_a_version_pruners_docstring_says_what_the_code_does(stack: cdk.Stack) -
     )
     assert version_pruner.NO_CURSOR == pruning.BEGINNING
     pool = lambda_.CapacityProvider.from_capacity_provider_name(stack, "Pool", "pool")
-    pruner = ak_constructs.VersionPruner(stack, "OfPool", capacity_provider=pool)
+    pruner = ak_constructs.VersionPruner(stack, "OfPool", capacity_provider=pool, dry_run=False)
     ak_constructs.VersionPruner(stack, "OfTags", tags={"team": "agents"})
-    pruner.add_report_bucket(s3.Bucket.from_bucket_name(stack, "Bucket", "reports"))
+    pruner.add_report_bucket(s3.Bucket(stack, "Bucket", encryption=s3.BucketEncryption.KMS))
     written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", text))
     granted = {action for role in ("OfPool", "OfTags") for actions, _ in statements(stack, role) for action in actions}
     theirs = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}

@@ -19,7 +19,6 @@ public_api = AgentApi(
     agent=agent,
     authorization=Authorization.public(),
     rate_limit=5000,
-    burst_limit=5000,
     cors=apigateway.CorsOptions(allow_origins=["http://127.0.0.1:8000"], expose_headers=["Retry-After"]),
 )
 http_api = apigwv2.HttpApi(stack, "Http")  # a user's own, in front of the same agent

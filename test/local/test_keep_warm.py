@@ -143,25 +143,3 @@ def test_the_rule_hears_of_this_stacks_deployments_only(aws: Emulator, outputs: 
     assert not heard({**documented, "detail": began})
     (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
     assert target["Arn"].endswith(f":function:{outputs['Warmer']}")
-
-
-@pytest.mark.usefixtures("rounds")
-def test_without_its_permission_the_warmer_says_that_it_is_refused(aws: Emulator, outputs: dict[str, str]) -> None:
-    """So what it did before, its role let it do."""
-    roles = client("iam", aws)
-    names = [role["RoleName"] for role in roles.list_roles()["Roles"]]
-    (name,) = (each for each in names if each.startswith("Warm-FiveWarmerRole"))
-    (policy,) = roles.list_role_policies(RoleName=name)["PolicyNames"]
-    document = roles.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-    kept = [each for each in document["Statement"] if each["Action"] != "lambda:InvokeFunction"]
-    assert len(kept) == len(document["Statement"]) - 1
-    without = json.dumps({**document, "Statement": kept})
-    roles.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=without)
-    met = invoke(aws, outputs["Warmer"], {})["targets"]
-    assert met == {outputs[name]: {**NOTHING, "failed": 5} for name in ("LiveArn", "ForeignArn")}
-
-    def refused() -> list[str]:
-        lines = log_lines(aws, outputs["Logs"])
-        return [line["reason"] for line in lines if "AccessDenied" in line.get("reason", "")]
-
-    assert len(until(refused)) == 2

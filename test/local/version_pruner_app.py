@@ -32,8 +32,9 @@ def define(app: cdk.App, names: Sequence[str]) -> None:
         "ByTagFunction": by_tag.function.function_name,
     }.items():
         cdk.CfnOutput(stack, name, value=value)
-    app.synth()
 
 
 if __name__ == "__main__":
-    define(cdk.App(), NAMES)
+    app = cdk.App()
+    define(app, NAMES)
+    app.synth()
