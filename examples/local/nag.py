@@ -1,47 +1,31 @@
-"""Acknowledges what cdk-nag finds, by path and id: what the examples need for that."""
+"""Accepts what cdk-nag and Checkov find, each by its path and id; copy this file with what docs/findings.md says."""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import aws_cdk as cdk
+from constructs import IConstruct
 
-ALL_THREE = ("HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321")
-WITHOUT_PCI = ("HIPAA.Security", "NIST.800.53.R5")
-WITHOUT_HIPAA = ("NIST.800.53.R5", "PCI.DSS.321")
+HIPAA, R4, R5, PCI = "HIPAA.Security", "NIST.800.53.R4", "NIST.800.53.R5", "PCI.DSS.321"
 
-Acknowledgements = list[tuple[tuple[str, ...], tuple[str, ...], str]]  # paths, ids, reason
+Acknowledgement = tuple[Sequence[str], Sequence[str], str]  # paths, ids, reason
 
 
-def each(packs: tuple[str, ...], rule: str) -> tuple[str, ...]:
-    """Name a rule in several packs."""
+def each(rule: str, *packs: str) -> tuple[str, ...]:
+    """Name a rule in several packs of cdk-nag."""
     return tuple(f"{pack}-{rule}" for pack in packs)
 
 
-def of_signed_api(api: str, routes: tuple[str, ...]) -> Acknowledgements:
-    """Accept what is found of an API whose callers sign with IAM, by its id and its routes but health."""
-    stage = (f"{api}/RestApi/DeploymentStage.prod/Resource",)
-    health = (f"{api}/RestApi/Default/health/GET/Resource",)
-    signed = tuple(f"{api}/RestApi/Default/{route}/Resource" for route in (*routes, "{proxy+}/ANY", "ANY"))
-    return [
-        (
-            stage,
-            ("AwsSolutions-APIG6", *each(ALL_THREE, "APIGWExecutionLoggingEnabled")),
-            "execution logs would hold prompts",
-        ),
-        (stage, each(ALL_THREE, "APIGWCacheEnabledAndEncrypted"), "answers must not be cached"),
-        (stage, each(ALL_THREE, "APIGWSSLEnabled"), "the backends are Lambda functions, called over TLS with IAM"),
-        (stage, ("AwsSolutions-APIG3", *each(WITHOUT_HIPAA, "APIGWAssociatedWithWAF")), "only signed callers get in"),
-        (
-            (f"{api}/RestApi/Resource",),
-            ("AwsSolutions-APIG2",),
-            "the chat route has a validator; the rule looks for one on the whole API",
-        ),
-        (health, ("AwsSolutions-APIG4",), "health is open: it says nothing but that the API is up"),
-        ((*health, *signed), ("AwsSolutions-COG4",), "callers are backends that sign with IAM"),
-    ]
-
-
-def acknowledge_all(stack: cdk.Stack, acknowledgements: Acknowledgements) -> None:
-    """Attach every acknowledgement to its construct."""
-    constructs = {child.node.path: child for child in stack.node.find_all()}  # once: every question goes to Node.js
+def acknowledge_all(scope: IConstruct, acknowledgements: Iterable[Acknowledgement]) -> None:
+    """Attach every acknowledgement to its resource below a construct or a stack."""
+    below = {child.node.path: child for child in scope.node.find_all()}  # once: every question goes to Node.js
     for paths, ids, reason in acknowledgements:
+        rules = [cdk.Acknowledgment(id=id_, reason=reason) for id_ in ids if not id_.startswith("CKV")]
+        checks = [{"id": id_, "comment": reason} for id_ in ids if id_.startswith("CKV")]
         for path in paths:
-            construct = constructs[f"{stack.node.path}/{path}"]
-            cdk.Validations.of(construct).acknowledge(*(cdk.Acknowledgment(id=id_, reason=reason) for id_ in ids))
+            resource = cast(cdk.CfnResource, below[f"{scope.node.path}/{path}"])
+            if rules:
+                cdk.Validations.of(resource).acknowledge(*rules)
+            if checks:
+                skipped = (resource.get_metadata("checkov") or {"skip": []})["skip"]
+                resource.add_metadata("checkov", {"skip": [*skipped, *checks]})

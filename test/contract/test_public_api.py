@@ -10,9 +10,8 @@ import ak_constructs
 
 # Handed unchanged to the L2 below; they do not count as our own.
 PASSED_ON = set(inspect.signature(lambda_.Function.__init__).parameters) - {"code", "handler", "runtime"}
-PASSED_ON |= {"kms_key", "operator_role", "scaling_options"} & set(
-    inspect.signature(lambda_.CapacityProvider.__init__).parameters
-)
+PASSED_ON |= {"operator_role", "scaling_options"} & set(inspect.signature(lambda_.CapacityProvider.__init__).parameters)
+PASSED_ON |= {"cors", "key"}  # `RestApi` has the one as `default_cors_preflight_options`, each L2 the other its own way
 CONSTRUCTS = [
     cls for cls in (getattr(ak_constructs, name) for name in ak_constructs.__all__) if issubclass(cls, Construct)
 ]

@@ -1,5 +1,9 @@
 """The wheel that users install."""
 
+import email
+import importlib.metadata
+import json
+import re
 import subprocess
 import tarfile
 import zipfile
@@ -7,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import sbom
 from test.contract.stranger import ROOT, Stranger, build, uv
 
 
@@ -20,12 +25,36 @@ def test_the_wheel_carries_the_lambda_code_and_the_types(stranger: Stranger) -> 
     """And nothing that only developers need."""
     with zipfile.ZipFile(stranger.wheel) as wheel:
         names = wheel.namelist()
-    carried = [*(ROOT / "lambda_assets").rglob("*.py"), ROOT / "lambda_assets" / "redis_layer" / "requirements.txt"]
+    assets = ROOT / "lambda_assets"
+    carried = [*assets.rglob("*.py"), *assets.glob("*_layer/requirements.txt")]
     expected = [path.relative_to(ROOT).as_posix() for path in carried]
     assert {f"ak_constructs/{name}" for name in expected} <= set(names)
     assert "ak_constructs/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"ak_constructs", stranger.dist_info}
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_the_wheel_lists_what_it_needs_and_what_its_layers_bring(stranger: Stranger) -> None:
+    """In CycloneDX, where PEP 770 puts it: for a layer each file that an index may hand out, by hash."""
+    with zipfile.ZipFile(stranger.wheel) as wheel:
+        listed = json.loads(wheel.read(f"{stranger.dist_info}/sboms/ak-constructs.cdx.json"))
+        metadata = email.message_from_bytes(wheel.read(f"{stranger.dist_info}/METADATA"))
+        layers = [name for name in wheel.namelist() if re.fullmatch(r".*_layer/requirements\.txt", name)]
+        pins = "".join(wheel.read(name).decode() for name in layers)
+    assert listed == sbom.sbom(), "run `uv run projen docs`"
+    component = listed["metadata"]["component"]
+    assert (component["name"], component["version"]) == (metadata["Name"], metadata["Version"])
+    packages = {each["name"]: each for each in listed["components"]}
+    needed = {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in metadata.get_all("Requires-Dist", [])}
+    assert set(packages) == needed | set(re.findall(r"^([a-z0-9-]+)==", pins, flags=re.MULTILINE)) > {"redis"}
+    digests = {digest["content"] for each in packages.values() for digest in each.get("hashes", [])}
+    assert digests == set(re.findall(r"--hash=sha256:(\w+)", pins))
+    here = {each.name.lower() for each in importlib.metadata.distributions()}
+    assert needed <= here
+    for name in here & set(packages):
+        theirs = importlib.metadata.metadata(name)
+        licenses = {sbom.LICENSES[name], f"{sbom.LICENSES[name]} License"}
+        assert licenses & {theirs["License-Expression"], theirs["License"]}, name
 
 
 def test_a_stranger_without_the_extra_is_told_how_to_get_the_command(stranger: Stranger) -> None:
@@ -65,6 +94,10 @@ def test_a_stranger_gets_the_checkouts_redis_client(stranger: Stranger, tmp_path
     assert their_layer.name == our_layer.name
     files = [path.relative_to(our_layer) for path in our_layer.rglob("*") if path.is_file()]
     assert Path("python/redis/__init__.py") in files
+    (described,) = our_layer.glob("python/redis-*.dist-info/METADATA")
+    (redis,) = (each for each in sbom.sbom()["components"] if each["name"] == "redis")
+    own = email.message_from_bytes(described.read_bytes())
+    assert (own["Version"], own["License-Expression"]) == (redis["version"], redis["licenses"][0]["expression"])
     assert all((their_layer / name).read_bytes() == (our_layer / name).read_bytes() for name in files)
 
 
