@@ -50,7 +50,8 @@ def check_key(scope: IConstruct, key: kms.IKey | None) -> None:
 def let_logs_use(key: kms.IKey) -> None:
     """Let CloudWatch Logs encrypt log groups of the key's account and region; an imported key's policy stays as it is.
 
-    Not one group by its name: CloudFormation makes it when the group is made, for which the policy must be there.
+    Not one group by its name: CloudFormation makes it when the group is made, for which the policy must be there. In a
+    key's own policy the resource `*` is the key itself.
     """
     stack = cdk.Stack.of(key)
     groups = stack.format_arn(
@@ -81,7 +82,7 @@ def let_use(
         grantee=grantee, actions=actions, resource_arns=[key.key_arn], conditions=conditions
     )
     if not (grant.success and _is_of_account(principal, key.env.account)):
-        # CDK's own add_to_principal_or_resource leaves the conditions out here.
+        # CDK's own add_to_principal_or_resource leaves the conditions out here. The resource is the key itself.
         key.add_to_resource_policy(
             iam.PolicyStatement(principals=[principal], actions=actions, resources=["*"], conditions=conditions)
         )
