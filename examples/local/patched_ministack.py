@@ -5,12 +5,16 @@ Everything named with an underscore is private to MiniStack: the version is pinn
 
 import asyncio
 import contextvars
+import hashlib
 import json
 import os
 import re
 import signal
 import sys
+import tempfile
 import threading
+import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +220,25 @@ def keep_environments_after_errors() -> None:
     lambda_runtime.Worker.invoke = invoke_and_tell
 
 
+def unpack_code_once() -> None:
+    """Let all environments of a package share its folder and its bytecode; each unpacked and compiled its own."""
+    one_at_a_time = threading.Lock()
+
+    class Package(zipfile.ZipFile):
+        def extractall(self, path: Any, *arguments: Any) -> None:
+            """Leave a link to what was unpacked before."""
+            digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+            folder = Path(tempfile.gettempdir(), "unpacked", digest)
+            with one_at_a_time:
+                if not folder.exists():
+                    super().extractall(folder.with_suffix(".part"), *arguments)
+                    folder.with_suffix(".part").rename(folder)
+            Path(path).rmdir()
+            Path(path).symlink_to(folder)
+
+    _set(lambda_runtime, "zipfile", types.SimpleNamespace(**{**vars(zipfile), "ZipFile": Package}))
+
+
 def take_loopback_for_tls() -> None:
     """Satisfy policies that refuse requests without TLS, such as CDK's `enforce_ssl` writes."""
     pin = app.pin_request_origin
@@ -355,6 +378,7 @@ if __name__ == "__main__":
     list_provisioned_concurrency()
     date_versions_by_description()
     keep_environments_after_errors()
+    unpack_code_once()
     take_loopback_for_tls()
     keep_case_of_headers()
     name_api_keys()
