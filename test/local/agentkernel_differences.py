@@ -205,10 +205,10 @@ DIFFERENCES = (
         why="a failure looks the same whatever failed, and 502 says that it was behind us; the session is the caller's own",
     ),
     Difference(
-        case="agent takes 7 s",
+        case="agent takes 15 s",
         modes=("rest_sync",),
         theirs='200 {"error": "No response message found ...", "status": "NOT_FOUND", "request_id": "<id>"}',
-        ours='200 {"result": "echo heard hi", "session_id": "agent-takes-7-s"}',
+        ours='200 {"result": "echo heard hi", "session_id": "agent-takes-15-s"}',
         why="we wait for as long as API Gateway does, and then say PENDING with 202 (Agent Kernel's wait is shortened here: it ends after 20 s by default)",
     ),
     Difference(

@@ -13,7 +13,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from ak_constructs import AgentFunction, Authorization, QueuedAgentPipeline
+from ak_constructs import AgentFunction, AgentQueue, Authorization, QueuedAgentPipeline
+from test.local.agentkernel_cases import AT_ONCE
 from test.local.agentkernel_queue_app import (
     ARCHITECTURE,
     MODES,
@@ -24,8 +25,8 @@ from test.local.agentkernel_queue_app import (
 )
 
 VERSION = "0.9.5"
-LOOKS = 20
-LOOK_SECONDS = "0.25"
+LOOKS = 10  # a second apart: fewer than an agent's 15 s, and enough for a quick one on a busy machine
+LOOK_SECONDS = "1"
 
 
 class Theirs:
@@ -84,6 +85,7 @@ class Theirs:
                 target=function,
                 event_source_arn=queue.queue_arn,
                 batch_size=1,  # theirs is 10: the emulator runs larger batches of a FIFO queue one by one
+                max_concurrency=AT_ONCE,
                 report_batch_item_failures=True,
             )
 
@@ -146,7 +148,8 @@ def define(stack: cdk.Stack, python: str, work: Path) -> None:
         api = theirs.define_api(authorizer)
         agent = define_agent(stack, f"Ours{name}Agent", entry=entry, python=python)
         authorization = Authorization.lambda_function(authorizer, user_key="userId")
-        ours = QueuedAgentPipeline(stack, f"Ours{name}", agent=agent, mode=mode, authorization=authorization)
+        queue = AgentQueue(stack, f"Ours{name}Queue", agent=agent, max_concurrency=AT_ONCE)
+        ours = QueuedAgentPipeline(stack, f"Ours{name}", agent=queue, mode=mode, authorization=authorization)
         for output, value in {
             f"Theirs{name}Url": api.url_for_path("/api/v1/chat"),
             f"Theirs{name}Replies": theirs.output.queue_url,
