@@ -85,6 +85,7 @@ class Stranger:
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "CDK_OUTDIR": str(out),
+            "CDK_VALIDATION": "false",  # seconds, for warnings that nobody would see; cfn-lint is asked
         }
         environment.pop("PYTHONPATH", None)
         python = Path(sys.executable) if checkout else self.python

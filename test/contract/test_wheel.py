@@ -21,6 +21,20 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     return Stranger.install(tmp_path_factory.mktemp("stranger"))
 
 
+@pytest.fixture(scope="module")
+def assemblies(stranger: Stranger, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """Synthesize each app with the wheel, byte-compiled as pip does, and with the checkout."""
+    subprocess.run([stranger.python, "-m", "compileall", "-q", stranger.package], check=True)
+    out = tmp_path_factory.mktemp("assemblies")
+    return {
+        app: (
+            stranger.synth(out / f"theirs-{app}", app=app),
+            stranger.synth(out / f"ours-{app}", app=app, checkout=True),
+        )
+        for app in ("app.py", "redis_app.py")
+    }
+
+
 def test_the_wheel_carries_the_lambda_code_and_the_types(stranger: Stranger) -> None:
     """And nothing that only developers need."""
     with zipfile.ZipFile(stranger.wheel) as wheel:
@@ -76,20 +90,19 @@ def test_the_sdist_builds_the_same_wheel(stranger: Stranger, tmp_path: Path) -> 
         assert sorted(ours.namelist()) == sorted(theirs.namelist())
 
 
-def test_a_strangers_synth_gives_the_checkouts_asset_hashes(stranger: Stranger, tmp_path: Path) -> None:
+def test_a_strangers_synth_gives_the_checkouts_asset_hashes(
+    stranger: Stranger, assemblies: dict[str, tuple[Path, Path]]
+) -> None:
     """Elsewhere, from the wheel, byte-compiled as pip does: a change of machine must not redeploy."""
-    subprocess.run([stranger.python, "-m", "compileall", "-q", stranger.package], check=True)
     assert list(stranger.package.rglob("lambda_assets/**/*.pyc"))
-    theirs = stranger.synth(tmp_path / "theirs")
-    ours = stranger.synth(tmp_path / "ours", checkout=True)
+    theirs, ours = assemblies["app.py"]
     assert sorted(path.name for path in theirs.glob("asset.*")) == sorted(path.name for path in ours.glob("asset.*"))
     assert len(list(theirs.glob("asset.*"))) == 2
 
 
-def test_a_stranger_gets_the_checkouts_redis_client(stranger: Stranger, tmp_path: Path) -> None:
+def test_a_stranger_gets_the_checkouts_redis_client(assemblies: dict[str, tuple[Path, Path]]) -> None:
     """Installed from the pins in the wheel, by the stranger's own uv."""
-    theirs = stranger.synth(tmp_path / "theirs", app="redis_app.py")
-    ours = stranger.synth(tmp_path / "ours", app="redis_app.py", checkout=True)
+    theirs, ours = assemblies["redis_app.py"]
     (their_layer,), (our_layer,) = theirs.glob("asset.*"), ours.glob("asset.*")
     assert their_layer.name == our_layer.name
     files = [path.relative_to(our_layer) for path in our_layer.rglob("*") if path.is_file()]
@@ -101,12 +114,11 @@ def test_a_stranger_gets_the_checkouts_redis_client(stranger: Stranger, tmp_path
     assert all((their_layer / name).read_bytes() == (our_layer / name).read_bytes() for name in files)
 
 
-@pytest.mark.parametrize("app", ["app.py", "redis_app.py"])
-def test_a_strangers_template_passes_cfn_lint(stranger: Stranger, tmp_path: Path, app: str) -> None:
+def test_a_strangers_templates_pass_cfn_lint(assemblies: dict[str, tuple[Path, Path]]) -> None:
     """Without any finding but CDK's own habit of naming a dependency twice (W3005)."""
-    template = stranger.synth(tmp_path / "out", app=app) / "Stranger.template.json"
+    templates = [theirs / "Stranger.template.json" for theirs, _ in assemblies.values()]
     lint = subprocess.run(
-        [uv(), "run", "--no-sync", "cfn-lint", "--ignore-checks", "W3005", "--", template],
+        [uv(), "run", "--no-sync", "cfn-lint", "--ignore-checks", "W3005", "--", *templates],
         cwd=ROOT,
         capture_output=True,
         text=True,
