@@ -7,6 +7,17 @@ import pytest
 
 from ak_constructs import AgentFunction
 
+FIRST = (  # the modules that take longest, so that at the end nobody waits for one worker
+    *("test_queued_pipeline_chaos", "test_agentkernel_differences", "test_queued_pipeline", "test_agentkernel_queue"),
+    *("test_protocol_mutations", "test_demo", "test_permissions", "test_queued_pipeline_demo", "test_checkov"),
+    *("test_wheel", "test_request_protocol_machine", "test_smoke", "test_findings", "test_cfn_lint"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with them, in this order; the others stay in theirs."""
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
 
 @pytest.fixture
 def app(tmp_path: Path) -> cdk.App:
