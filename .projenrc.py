@@ -152,11 +152,11 @@ TASKS = {
     ),
     "test": (
         "Unit and contract tests and one smoke test on the local emulator (under 5 minutes)",
-        ['pytest --cov --cov-report=term -n 2 --dist loadfile -m "not local"'],
+        ['pytest --cov --cov-report=term -n 2 --dist loadfile --no-loadscope-reorder -m "not local"'],
     ),
     "test:local": (
         "The longer suite on the local emulator",
-        ["pytest --no-cov -m local -n 3 --dist loadfile --no-loadscope-reorder"],
+        ["pytest --no-cov -m local -n 4 --dist loadfile --no-loadscope-reorder"],
     ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",
