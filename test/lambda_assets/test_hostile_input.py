@@ -165,6 +165,7 @@ def test_an_event_without_one_of_its_parts_is_answered_or_refused(functions: Fun
             status(response)
 
 
+@pytest.mark.no_cover
 @BOTH
 @quickly
 @given(event=spoilt(rest({"prompt": "hi", "session_id": "s", "request_id": "r"}, **IAM)) | spoilt(rest(None, **GET)))
@@ -178,6 +179,7 @@ def test_a_spoilt_event_of_a_rest_api_is_answered_or_refused(functions: Function
         assert (api, response["status_code"]) == ("agent_function", 400)
 
 
+@pytest.mark.no_cover
 @quickly
 @given(event=spoilt(http_api({"prompt": "hi", "session_id": "s"})))
 def test_a_spoilt_event_of_an_http_api_is_answered_or_refused(functions: Functions, event: Any) -> None:  # noqa: ANN401
@@ -188,6 +190,7 @@ def test_a_spoilt_event_of_an_http_api_is_answered_or_refused(functions: Functio
     assert status(functions.pipeline(event)) == 403
 
 
+@pytest.mark.no_cover
 @BOTH
 @quickly
 @given(body=spoilt({"prompt": "hi", "session_id": "s", "request_id": "r", "body": {"prompt": "x"}, "user_id": "u"}))
@@ -207,6 +210,7 @@ def test_a_direct_invoke_with_anything_is_refused(functions: Functions, odd: obj
     assert status(functions.health(odd)) == 200
 
 
+@pytest.mark.no_cover
 @quickly
 @given(event=spoilt({"prompt": "hi", "user_id": "u", "session_id": "s", "Records": [], "requestContext": {"a": 1}}, 6))
 def test_a_spoilt_direct_invoke_is_answered_or_refused(functions: Functions, event: Any) -> None:  # noqa: ANN401
@@ -247,6 +251,7 @@ WORDS = SQS_TEXT.filter(bool) | st.sampled_from(["r", "s", "alice", "7", "9" * 5
 NAMES = ["request_id", "user_id", "session_id", "redrives", "status_code", "attempt", "endpoint_url", "reply_id", "x"]
 
 
+@pytest.mark.no_cover
 @quickly
 @given(
     attributes=st.dictionaries(st.sampled_from(NAMES), WORDS, max_size=8),
@@ -268,6 +273,7 @@ def test_a_message_with_any_attributes_is_answered_once_and_gone(
     assert len(functions.told) == 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["agent_function", "response_handler", "dead_letter_handler"])
 @quickly
 @given(event=spoilt({"Records": [record(MESSAGE), record(MESSAGE, message_id="message-2")]}))
@@ -318,6 +324,7 @@ class AskedError(Exception):
     """The pruner is about to begin."""
 
 
+@pytest.mark.no_cover
 @quickly
 @given(event=JSON | spoilt({"dry_run": True, "detail": {}}), always=st.booleans())
 def test_whatever_invokes_the_pruner_it_is_never_less_careful(event: object, always: bool) -> None:

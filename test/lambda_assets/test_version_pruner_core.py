@@ -283,6 +283,7 @@ def worlds(draw: st.DrawFn) -> tuple[Observed, Policy]:
     return world, policy
 
 
+@pytest.mark.no_cover
 @quickly
 @given(worlds())
 def test_no_plan_deletes_what_is_used_or_newest_or_no_number(made: tuple[Observed, Policy]) -> None:
@@ -311,6 +312,7 @@ def test_no_plan_deletes_what_is_used_or_newest_or_no_number(made: tuple[Observe
     assert not gone & set(sorted(there, key=int)[-policy.keep_latest :])
 
 
+@pytest.mark.no_cover
 @quickly
 @given(worlds())
 def test_a_second_plan_deletes_nothing(made: tuple[Observed, Policy]) -> None:
@@ -346,6 +348,7 @@ REASONS = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_worlds_reach_every_reason(reason: str) -> None:
     """Alone: then it is this reason that keeps the version."""
@@ -357,6 +360,7 @@ def test_the_worlds_reach_every_reason(reason: str) -> None:
     assert (reason,) in plan(world, policy).kept.values()
 
 
+@pytest.mark.no_cover
 def test_the_worlds_reach_deletions() -> None:
     """Of several versions, beside `$LATEST` and an alias."""
 
