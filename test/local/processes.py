@@ -3,8 +3,19 @@
 import os
 import signal
 import subprocess
+import time
 
 from examples.local.emulator import Emulator
+
+END_SECONDS = 10
+
+
+def left_of(mark: str) -> list[str]:
+    """Give what still runs for it, but what is just ending: a killed process is listed until somebody has waited."""
+    deadline = time.monotonic() + END_SECONDS
+    while (found := running_for(mark)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def running_for(mark: str) -> list[str]:

@@ -59,7 +59,7 @@ told.grant_read_write_data(tell)
 
 queue = AgentQueue(stack, "Queue", agent=define_agent("Agent", cdk.Duration.minutes(2)))
 queue.add_reply_handler(tell)
-short = AgentQueue(stack, "Short", agent=define_agent("ShortAgent", cdk.Duration.seconds(8)))
+short = AgentQueue(stack, "Short", agent=define_agent("ShortAgent", cdk.Duration.seconds(15)))
 standard = AgentQueue(stack, "Standard", agent=define_agent("StandardAgent", cdk.Duration.minutes(1)), fifo=False)
 public = Authorization.public()
 pipelines = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test.local.processes import running_for
+from test.local.processes import left_of
 
 pytestmark = pytest.mark.local
 
@@ -35,5 +35,5 @@ def test_warms_an_agent_and_tells_why_each_version_stays(tmp_path: Path) -> None
         ("6", "stays", "newest"),
         ("7", "stays", "alias live; newest"),
     ]
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
     assert list(tmp_path.glob("agent-platform-*")) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from test.local.processes import running_for
+from test.local.processes import left_of, running_for
 
 pytestmark = pytest.mark.local
 DEMO = [sys.executable, "-u", "-m", "examples.chat_api.demo"]
@@ -46,7 +46,7 @@ def test_leaves_nothing_when_it_is_stopped(
             time.sleep(0.2)
         rest = demo.communicate(timeout=60)[0]
     assert demo.returncode == status, seen + rest
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
     assert list(tmp_path.glob("chat-api-*")) == []
 
 
@@ -57,10 +57,7 @@ def test_leaves_nothing_when_it_is_killed(tmp_path: Path) -> None:
         assert any(b"Type a message" in line for line in demo.stdout)
         assert running_for(str(tmp_path))
         demo.kill()
-    deadline = time.monotonic() + 10
-    while running_for(str(tmp_path)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
 
 
 def test_leaves_nothing_when_a_step_fails(tmp_path: Path) -> None:
@@ -70,7 +67,7 @@ def test_leaves_nothing_when_a_step_fails(tmp_path: Path) -> None:
     assert demo.returncode == 1
     assert "4/5 cdk deploy ... failed" in demo.stdout
     assert "cdk deploy ended with status 1" in demo.stderr
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
 
 
 def test_holds_a_conversation(tmp_path: Path) -> None:
@@ -84,4 +81,4 @@ def test_holds_a_conversation(tmp_path: Path) -> None:
     assert len(set(answers)) == 2, "the mock's answer hangs on what was said before too"
     assert "Error: the API answered 413: " in demo.stderr
     assert "  log: {" in demo.stderr
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []

@@ -119,9 +119,12 @@ def overlap(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return started < ended
 
 
-def least(measure: Callable[[], float]) -> float:
-    """Measure three times what a busy machine makes longer and give the best."""
-    return min(measure() for _ in range(3))
+ATTEMPTS = 20
+
+
+def once_below(seconds: float, measure: Callable[[], float]) -> bool:
+    """Measure again what a busy machine makes longer, until it is short enough."""
+    return any(measure() < seconds for _ in range(ATTEMPTS))
 
 
 def test_message_groups_run_in_parallel_and_each_in_order(pipe: Pipe) -> None:
@@ -129,8 +132,8 @@ def test_message_groups_run_in_parallel_and_each_in_order(pipe: Pipe) -> None:
     for number in range(2):
         for group in range(6):
             pipe.send(
-                f"parallel-{group}", {"sleep": 1 if number else 4, "sent": number}
-            )  # 4: processes start meanwhile
+                f"parallel-{group}", {"sleep": 1 if number else 8, "sent": number}
+            )  # 8: processes start meanwhile
     runs = pipe.runs(12, "parallel-")
     assert sum(overlap(runs[0], run) for run in runs[1:]) >= 5, "more than a standard queue's five at a time"
     for group in range(6):
@@ -141,7 +144,7 @@ def test_message_groups_run_in_parallel_and_each_in_order(pipe: Pipe) -> None:
 
 def test_a_failure_of_one_group_does_not_delay_another(pipe: Pipe) -> None:
     """It paused the whole mapping for a second."""
-    attempts = iter(range(3))
+    attempts = iter(range(ATTEMPTS))
 
     def seconds_after_a_failure() -> float:
         attempt = next(attempts)
@@ -152,12 +155,12 @@ def test_a_failure_of_one_group_does_not_delay_another(pipe: Pipe) -> None:
         started: float = pipe.runs(1, f"after-{attempt}")[0]["started"]
         return started - sent
 
-    assert least(seconds_after_a_failure) < 0.7
+    assert once_below(0.7, seconds_after_a_failure)
 
 
 def test_a_late_run_does_not_delete_what_the_next_run_received(pipe: Pipe) -> None:
     """The first outlives its visibility timeout and succeeds; the second refuses, and so there is a third."""
-    pipe.send("late", {"visibility": 1, "sleep": 3}, {"visibility": 3, "sleep": 2.5, "refuse": True}, {})
+    pipe.send("late", {"visibility": 1, "sleep": 6}, {"visibility": 8, "sleep": 6, "refuse": True}, {})
     first, second, third = pipe.runs(3, "late")
     assert [run["receive"] for run in (first, second, third)] == [1, 2, 3]
     assert overlap(first, second)
@@ -168,7 +171,7 @@ def test_a_message_is_delivered_at_once_also_after_looking_in_vain(pipe: Pipe) -
     """A message to a queue that nothing reads made the next wait for 50 ms."""
     pipe.send("at-once-0", {})
     pipe.runs(1, "at-once-0")
-    attempts = iter(range(1, 4))
+    attempts = iter(range(1, ATTEMPTS + 1))
 
     def seconds_to_start() -> float:
         attempt = next(attempts)
@@ -178,7 +181,7 @@ def test_a_message_is_delivered_at_once_also_after_looking_in_vain(pipe: Pipe) -
         started: float = pipe.runs(1, f"at-once-{attempt}")[0]["started"]
         return started - sent
 
-    assert least(seconds_to_start) < 0.03
+    assert once_below(0.03, seconds_to_start)
 
 
 def test_a_killed_function_loses_no_message(pipe: Pipe) -> None:
@@ -191,7 +194,7 @@ def test_a_killed_function_loses_no_message(pipe: Pipe) -> None:
     kill(int(first["Body"]), pipe.aws)
     (run,) = pipe.runs(1, "killed")
     assert run["receive"] == 2
-    assert 2 <= run["started"] - sent < 10
+    assert 2 <= run["started"] - sent < 25, "its own, and not the queue's 30 s"
     with pytest.raises(ProcessLookupError):
         kill(int(first["Body"]), pipe.aws)
 

@@ -29,7 +29,7 @@ SESSIONS_AT_ONCE = 40
 KILLED_ONCE = 20
 KILLED_TWICE = 2
 LOOK_SECONDS = 0.5
-GIVE_UP_SECONDS = 220
+GIVE_UP_SECONDS = 400
 
 
 @dataclass
@@ -119,6 +119,7 @@ def all_runs(pipeline: Pipeline) -> dict[str, list[dict[str, Any]]]:
     return {session: sorted(runs, key=lambda run: run["began"]) for session, runs in found.items()}
 
 
+@pytest.mark.timeout(600)  # on a quiet machine it takes 160 s
 def test_killed_runners_lose_no_request(pipeline: Pipeline) -> None:
     """Nor repeat, mix up or reorder one."""
     victims = choose_victims()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from test.local.processes import running_for
+from test.local.processes import left_of, running_for
 
 pytestmark = pytest.mark.local
 DEMO = [sys.executable, "-u", "-m", "examples.queued_pipeline.demo", "--quick"]
@@ -41,7 +41,7 @@ def test_shows_every_mode_and_the_timeline_of_a_request(tmp_path: Path) -> None:
     assert re.search(r"agent runner +logs 'answered', status 200", timeline)
     assert re.search(r"caller +sees 202 PENDING, progress 'step \d of 3'", timeline)
     assert re.search(r"caller +sees 200: Thought for 3 s", timeline)
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
     assert list(tmp_path.glob("queued-pipeline-*")) == []
 
 
@@ -62,5 +62,5 @@ def test_leaves_nothing_when_it_is_stopped_while_callers_wait(tmp_path: Path) ->
         demo.send_signal(signal.SIGINT)
         rest = demo.communicate(timeout=60)[0]
     assert demo.returncode == 130, seen + rest
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
     assert list(tmp_path.glob("queued-pipeline-*")) == []

@@ -134,13 +134,13 @@ def certify(folder: Path) -> None:
 
 def wait_for(administrator: Any, adapter: ModuleType, log: Path) -> None:  # noqa: ANN401
     """Wait until it answers."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with contextlib.suppress(adapter.redis.ConnectionError):
             administrator.ping()
             return
         time.sleep(0.05)
-    raise RuntimeError(f"redis-server did not answer within 10 s; it says: {log.read_text(encoding='utf-8')}")
+    raise RuntimeError(f"redis-server did not answer within 30 s; it says: {log.read_text(encoding='utf-8')}")
 
 
 @pytest.fixture

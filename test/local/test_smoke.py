@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test.local.processes import running_for
+from test.local.processes import left_of
 
 
 def test_the_demo_ends_with_an_answer_and_leaves_nothing(tmp_path: Path) -> None:
@@ -17,5 +17,5 @@ def test_the_demo_ends_with_an_answer_and_leaves_nothing(tmp_path: Path) -> None
     assert "\nYou:   What's up?\nAgent: [ministack mock nova amazon.nova-lite-v1:0] reply" in demo.stdout
     for step in ("1/5", "2/5", "3/5", "4/5", "5/5"):
         assert f"{step} " in demo.stdout
-    assert running_for(str(tmp_path)) == []
+    assert left_of(str(tmp_path)) == []
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("chat-api-")] == []
