@@ -47,3 +47,28 @@ def http_api(body: object) -> dict[str, Any]:
         "body": json.dumps(body),
         "isBase64Encoded": False,
     }
+
+
+def socket(
+    body: object = None, /, *, route: object = "chat", kind: object = "MESSAGE", **context: object
+) -> dict[str, Any]:
+    """Make a WebSocket event; a message whose body is no str is sent as JSON."""
+    event = {
+        "requestContext": {
+            "routeKey": route,
+            "eventType": kind,
+            "connectionId": "c-1",
+            "connectedAt": 1_780_000_000_000,
+            "requestTimeEpoch": 1_780_000_000_000,
+            "domainName": "api1.execute-api.eu-west-1.amazonaws.com",
+            "apiId": "api1",
+            "stage": "prod",
+            "authorizer": {"principalId": "user", "user_id": "alice"},
+            "identity": {"sourceIp": "203.0.113.1"},
+            **context,
+        },
+        "isBase64Encoded": False,
+    }
+    if kind == "MESSAGE":
+        return {**event, "body": body if body is None or isinstance(body, str) else json.dumps(body)}
+    return {**event, "headers": {"Host": "api1"}, "multiValueHeaders": {"Host": ["api1"]}}

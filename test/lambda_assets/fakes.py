@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ak_lambda.shared.messages import ToSend, reference, referenced
@@ -21,6 +21,11 @@ class FakeTable:
         """Give an item that has not expired."""
         item = self.items.get(request_id)
         return item if item and item["expiry_time"] > now else None
+
+    def read_many(self, request_ids: Sequence[str], *, now: int) -> dict[str, Item]:
+        """Give those that there are."""
+        found = {request_id: self.read(request_id, now=now) for request_id in request_ids}
+        return {request_id: item for request_id, item in found.items() if item}
 
     def write(self, change: Change, *, now: int) -> Written:
         """Make a change if its conditions hold."""

@@ -3,26 +3,32 @@
 import hashlib
 import io
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from ak_lambda.agent_runner import handler as agent_runner
+from ak_lambda.connection_handler import handler as connection_handler
 from ak_lambda.dead_letter_handler import handler as dead_letter_handler
 from ak_lambda.dead_letter_handler.dead_letters import DeadLetters
 from ak_lambda.health import handler as health
 from ak_lambda.redrive import handler as redrive
 from ak_lambda.request_handler import handler as request_handler
+from ak_lambda.request_handler import websocket
 from ak_lambda.request_handler.submissions import Submissions
 from ak_lambda.response_handler import handler as response_handler
 from ak_lambda.response_handler.replies import Replies
 from ak_lambda.shared import clients, payloads, pings, queues, requests_table
 from ak_lambda.shared.messages import ToSend
 from ak_lambda.shared.payloads import Payloads
+from ak_lambda.shared.posting import Poster
 from ak_lambda.shared.protocol import Change, Put
 from ak_lambda.shared.requests_table import Written
+from ak_lambda.shared.sockets import Sockets
 from test.lambda_assets.events import Context
+from test.lambda_assets.fake_connections import ENDPOINT, FakeConnections, FakeGateway
 from test.lambda_assets.fakes import FakeQueue, FakeSessions, FakeTable, record
 
 BUCKET = "payloads"
@@ -38,6 +44,7 @@ ENVIRONMENT = {
     "AK_CONSTRUCTS_PAYLOADS_BUCKET": BUCKET,
     "AK_CONSTRUCTS_RETENTION_SECONDS": str(RETENTION),
     "AK_CONSTRUCTS_MAX_RECEIVE_COUNT": str(MAX_RECEIVES),
+    "AK_CONSTRUCTS_CHAT_ROUTE": "chat",
 }
 
 # What SQS takes: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html and
@@ -125,11 +132,15 @@ class Functions:
 
     Attributes:
         agent: What the user wrote.
+        rule: Who is who at a WebSocket.
+        takes_large: Whether the agent can fetch a body from S3.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
         self.agent: Callable[[Any], object] = lambda _turn: "ok"
+        self.rule = "lambda:user_id"
+        self.takes_large = True
         self.reset()
         for name, value in ENVIRONMENT.items():
             monkeypatch.setenv(name, value)
@@ -144,7 +155,10 @@ class Functions:
         monkeypatch.setattr(payloads, "Payloads", lambda *_: self.payloads)
         monkeypatch.setattr(agent_runner, "_agent", lambda: self.agent)
         monkeypatch.setattr(agent_runner, "_sessions", lambda: self.sessions)
-        monkeypatch.setattr(request_handler, "submissions", self._submissions)
+        for module in (request_handler, websocket):
+            monkeypatch.setattr(module, "submissions", self._submissions)
+        for module in (connection_handler, websocket):
+            monkeypatch.setattr(module, "open_sockets", self._sockets)
         monkeypatch.setattr(response_handler, "replies", self._replies)
         monkeypatch.setattr(dead_letter_handler, "dead_letters", self._dead_letters)
 
@@ -155,6 +169,8 @@ class Functions:
         self.bucket = Bucket()
         self.payloads = Payloads(lambda: self.bucket, BUCKET)
         self.queues = {name: StrictQueue() for name in QUEUES}
+        self.connections = FakeConnections()
+        self.gateway = FakeGateway()
         self.told: list[Mapping[str, Any]] = []
 
     def agent_function(self, event: object) -> Any:  # noqa: ANN401
@@ -164,6 +180,14 @@ class Functions:
     def pipeline(self, event: object) -> Any:  # noqa: ANN401
         """Invoke the request handler."""
         return request_handler.handler(event, Context())
+
+    def connection(self, event: object) -> Any:  # noqa: ANN401
+        """Invoke the handler of connections."""
+        return connection_handler.handler(event, Context())
+
+    def websocket(self, event: object) -> Any:  # noqa: ANN401
+        """Invoke the handler of messages."""
+        return websocket.handler(event, Context())
 
     def response_handler(self, event: object) -> Any:  # noqa: ANN401
         """Invoke the handler of replies."""
@@ -219,9 +243,20 @@ class Functions:
             sessions=self.sessions,
             retention=RETENTION,
             default_wait_ms=0,
-            takes_large=True,
+            takes_large=self.takes_large,
             now_ms=self._now_ms,
             rest=self.clock.sleep,
+        )
+
+    def _sockets(self) -> Sockets:
+        return Sockets(
+            rule=self.rule,
+            endpoint=ENDPOINT,
+            connections=self.connections,  # type: ignore[arg-type]
+            poster=Poster(self.connections, self.gateway.client_for),  # type: ignore[arg-type]
+            now_ms=self._now_ms,
+            rest=self.clock.sleep,
+            new_id=lambda: str(uuid.uuid4()),
         )
 
     def _replies(self) -> Replies:

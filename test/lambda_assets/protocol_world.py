@@ -447,7 +447,7 @@ class World:
         self._ids += 1
         return f"id-{self._ids}"
 
-    def _run_agent(self, request: Request, tell: Callable[[str], None], _made_ms: int) -> Answer:
+    def _run_agent(self, request: Request, tell: Callable[[str], None], _made_ms: int, _feed: object) -> Answer:
         task = self.running()
         held = task.held
         assert held is not None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ak_lambda.agent_runner import core
 from ak_lambda.shared import fields, pings, requests
 from ak_lambda.shared.answers import MAX_RESPONSE_BYTES, Answer, http_response
-from test.lambda_assets.events import http_api, rest
+from test.lambda_assets.events import http_api, rest, socket
 
 ID = "00000000-0000-4000-8000-000000000000"
 
@@ -258,6 +258,7 @@ def test_a_payload_nested_beyond_reason_is_refused() -> None:
     [
         (rest({}), "http"),
         (http_api({}), "http"),
+        (socket({}), "websocket"),
         ({"prompt": "hi"}, "direct"),
         ({}, "direct"),
         ({"ak_constructs_ping": {}}, "ping"),
@@ -269,7 +270,7 @@ def test_events_are_told_apart_by_shape(event: dict[str, Any], kind: str) -> Non
     assert requests.kind_of(event) == kind
 
 
-@pytest.mark.parametrize("smuggled", [rest({"prompt": "x"}), {"ak_constructs_ping": {}}])
+@pytest.mark.parametrize("smuggled", [rest({"prompt": "x"}), socket({"prompt": "x"}), {"ak_constructs_ping": {}}])
 @pytest.mark.parametrize(
     "own", [{"prompt": "hi"}, {"user_id": "mallory"}, {"ak_constructs_ping": {}, "requestContext": {}}]
 )

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ak_lambda.agent_runner import handler as runner
+from ak_lambda.agent_runner.agent import loop
 from ak_lambda.shared import agent_secrets
 from ak_lambda.shared.pings import Environment
 from ak_lambda.shared.secret_rules import SecretError, Source
@@ -41,9 +42,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
     yield run_once
     runner._agent.cache_clear()
-    if runner._loop.cache_info().currsize:
-        runner._loop().close()
-        runner._loop.cache_clear()
+    if loop.cache_info().currsize:
+        loop().close()
+        loop.cache_clear()
     for name in [name for name in sys.modules if name.startswith("agent_")]:
         del sys.modules[name]
 

@@ -105,7 +105,7 @@ def test_a_repeated_run_does_not_see_its_own_turn(sessions: FakeSessions, monkey
 
     def handle(self: Any, one: dict[str, Any]) -> bool:  # noqa: ANN401
         request = queued_request(one["body"], request_id="r", session_id="s", user_id=None)
-        answers.append(self.run(request, told.append, 1000).body)
+        answers.append(self.run(request, told.append, 1000, None).body)
         return True
 
     answers: list[Any] = []

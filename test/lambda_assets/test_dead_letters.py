@@ -141,7 +141,15 @@ def test_a_dead_letter_that_nobody_submitted_is_answered_too(world: World) -> No
 def test_a_parked_message_has_no_more_attributes_than_sqs_takes(world: World) -> None:
     """Ours go first: a redrive needs them."""
     many = {f"own-{number}": "x" for number in range(9)}
-    world.handle(ToSend("{}", {"request_id": "r", "user_id": "alice", **many}, "s", "r"))
+    world.handle(ToSend("{}", {**many, "request_id": "r", "user_id": "alice", "endpoint_url": "https://x"}, "s", "r"))
     attributes = world.parked.sent[0].attributes
     assert len(attributes) == 10
-    assert {"request_id", "session_id", "redrives", "dead_reason"} <= set(attributes)
+    ours = {"request_id", "session_id", "redrives", "dead_reason", "user_id", "endpoint_url"}
+    assert ours <= set(attributes)
+
+
+def test_who_waits_at_a_websocket_is_told_there_and_after_a_redrive_too(world: World) -> None:
+    """The reply and the parked message say where."""
+    world.handle(ToSend(MESSAGE.body, {**MESSAGE.attributes, "endpoint_url": "https://x"}, "s", "r"))
+    sent = [*world.replies.sent, *world.parked.sent]
+    assert [each.attributes["endpoint_url"] for each in sent] == ["https://x", "https://x"]

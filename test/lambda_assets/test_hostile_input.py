@@ -13,7 +13,7 @@ from ak_lambda.keep_warm import core as keep_warm
 from ak_lambda.shared import messages
 from ak_lambda.shared.messages import ToSend
 from ak_lambda.version_pruner import handler as pruner
-from test.lambda_assets.events import Context, http_api, rest
+from test.lambda_assets.events import Context, http_api, rest, socket
 from test.lambda_assets.fakes import record
 from test.lambda_assets.functions import MAX_BYTES, Functions
 from test.lambda_assets.hostile import (
@@ -200,6 +200,126 @@ def test_a_spoilt_body_is_answered_or_refused(functions: Functions, api: str, bo
     got = status(getattr(functions, api)(rest(body)))
     functions.deliver_requests()
     assert len(functions.told) == (got == 202)
+
+
+ROUTES = ("chat", "resume", "ping", "$default", "$connect")
+SOCKETS = pytest.mark.parametrize("name", ["websocket", "connection"])
+PARTS: dict[str, list[dict[str, Any]]] = {
+    **{name: [{name: odd} for odd in ODD] for name in socket({})},
+    **{
+        f"{name} in context": [{"requestContext": {**socket({})["requestContext"], name: odd}} for odd in ODD]
+        for name in socket({})["requestContext"]
+    },
+    **{
+        f"{name} of who connects": [
+            {**socket(kind="CONNECT"), name: odd} for odd in [*ODD, *({"a": odd} for odd in ODD)]
+        ]
+        for name in ("headers", "multiValueHeaders", "queryStringParameters")
+    },
+    "subprotocol": [
+        {**socket(kind="CONNECT"), "headers": {"Sec-WebSocket-Protocol": odd}}
+        for odd in [*ODD, ",", "bearer", "x" * 9000, "bearer\r\nSet-Cookie: a=b"]
+    ],
+}
+
+
+def heard(response: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Give the frame of an answer that the service can send, or of a connection's the status: never our fault."""
+    json.dumps(response).encode()
+    if "body" not in response:
+        assert response["statusCode"] in {200, 400, 403}, response
+        assert response.keys() <= {"statusCode", "headers"}
+        assert response.get("headers", {}).items() <= {"Sec-WebSocket-Protocol": "bearer"}.items()
+        return {"type": None, "status_code": response["statusCode"]}
+    assert set(response) == {"statusCode", "body"}
+    assert response["statusCode"] == 200
+    frame: dict[str, Any] = json.loads(response["body"])
+    assert frame["type"] in {"CHAT_QUEUED", "CHAT_RESPONSE", "SYSTEM_RESPONSE"}
+    assert frame.get("status_code", 202) < 500, frame
+    assert len(response["body"].encode()) < 1000, "a refusal does not repeat what was sent"
+    return frame
+
+
+@pytest.mark.parametrize("name", [*REFUSED, *REFUSED_IDS])
+def test_a_hostile_chat_message_is_400_and_the_frame_names_the_field(functions: Functions, name: str) -> None:
+    """By REST's rules, before the agent or any queue hears of it."""
+    bodies = REFUSED_IDS[name] if name in REFUSED_IDS else [REFUSED[name]]
+    for body, encoded in itertools.product(bodies, [True, False]):
+        event = {**socket(base64_of(body) if encoded else body), "isBase64Encoded": encoded}
+        frame = heard(functions.websocket(event))
+        assert (frame["type"], frame["status_code"]) == ("SYSTEM_RESPONSE", 400)
+        assert frame["message"].split(" ")[0] in FIELDS
+    assert (functions.table.items, functions.queues["requests"].sent) == ({}, [])
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_an_odd_chat_message_is_a_request_all_the_same(functions: Functions, name: str) -> None:
+    """Answered, or refused by the run, and told by `resume`."""
+    frame = heard(functions.websocket(socket(TAKEN[name])))
+    assert frame["type"] == "CHAT_QUEUED"
+    functions.deliver_requests()
+    frame = heard(functions.websocket(socket({"request_id": frame["request_id"]}, route="resume")))
+    assert (frame["type"], frame["status_code"]) == ("CHAT_RESPONSE", 400 if name == "escapes" else 200)
+
+
+@SOCKETS
+@pytest.mark.parametrize("part", [*REFUSED, *TAKEN, *TOO_LARGE])
+def test_a_hostile_message_is_answered_on_every_route(functions: Functions, name: str, part: str) -> None:
+    """With a frame, and one that is too large with 413."""
+    for route in ROUTES:
+        frame = heard(getattr(functions, name)(socket({**REFUSED, **TAKEN, **TOO_LARGE}[part], route=route)))
+        if part in TOO_LARGE:
+            assert frame["status_code"] == (200 if (name, route) == ("connection", "ping") else 413)
+
+
+@SOCKETS
+@pytest.mark.parametrize("part", PARTS)
+def test_an_odd_event_of_a_websocket_is_answered_or_refused(functions: Functions, name: str, part: str) -> None:
+    """Whatever part of it is of another type, by whichever rule people are known."""
+    for changes, route, functions.rule in itertools.product(PARTS[part], ROUTES, ["lambda:user_id", "iam"]):
+        heard(getattr(functions, name)({**socket({"prompt": "hi", "request_id": "r"}, route=route), **changes}))
+
+
+@SOCKETS
+@pytest.mark.parametrize("odd", [*ODD, *({"requestContext": odd} for odd in ODD), {"body": '{"prompt": "hi"}'}])
+def test_what_is_no_event_of_a_websocket_is_refused(functions: Functions, name: str, odd: object) -> None:
+    """In a frame."""
+    frame = heard(getattr(functions, name)(odd))
+    assert (frame["status_code"], frame["message"]) == (400, "event must be a message of a WebSocket")
+
+
+@SOCKETS
+@quickly
+@given(
+    event=st.sampled_from(["chat", "resume", "ping", "$default"]).flatmap(
+        lambda route: spoilt(socket({"prompt": "hi", "session_id": "s", "request_id": "r"}, route=route), 4)
+    )
+    | st.sampled_from(["CONNECT", "DISCONNECT"]).flatmap(lambda kind: spoilt(socket(kind=kind), 4)),
+    rule=st.sampled_from(["lambda:user_id", "lambda:principalId", "iam"]),
+)
+def test_a_spoilt_event_of_a_websocket_is_answered_or_refused(
+    functions: Functions,
+    name: str,
+    event: Any,  # noqa: ANN401
+    rule: str,
+) -> None:
+    """Any node of it gone, doubled or replaced."""
+    functions.reset()
+    functions.rule = rule
+    heard(getattr(functions, name)(event))
+
+
+@quickly
+@given(
+    body=spoilt({"route": "chat", "prompt": "hi", "session_id": "s", "request_id": "r", "body": {"prompt": "x"}}),
+    route=st.sampled_from(["chat", "resume", "$default"]),
+)
+def test_a_spoilt_message_is_answered_or_refused(functions: Functions, body: Any, route: str) -> None:  # noqa: ANN401
+    """And what is taken comes out at the other end."""
+    functions.reset()
+    frame = heard((functions.connection if route == "$default" else functions.websocket)(socket(body, route=route)))
+    functions.deliver_requests()
+    assert len(functions.told) == (frame["type"] == "CHAT_QUEUED")
 
 
 @pytest.mark.parametrize("odd", [*ODD, {"Records": []}, {"Records": None}, {"source": "aws.events", "detail": "x"}])

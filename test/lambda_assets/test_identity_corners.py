@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from ak_lambda.shared import messages
+from ak_lambda.shared.connections import Connection
 from ak_lambda.shared.fields import REFERENCE
 from ak_lambda.shared.messages import ToSend
-from test.lambda_assets.events import http_api, rest
+from test.lambda_assets.events import http_api, rest, socket
+from test.lambda_assets.fake_connections import ENDPOINT
 from test.lambda_assets.fakes import record
 from test.lambda_assets.functions import BUCKET, Functions
 
@@ -458,3 +460,147 @@ def test_a_request_message_is_as_ours_are(functions: Functions) -> None:
     assert functions.queues["requests"].sent == [
         messages.request_message(body=body, request_id="r", session_id=session, user_id="AROAALICE", redrives=0)
     ]
+
+
+CONNECT: dict[str, Any] = {"kind": "CONNECT", "route": "$connect"}
+IN_BODY = {"user_id": "mallory", "user": "mallory", "connection_id": "c-9", "endpoint_url": "https://mallory"}
+
+
+def heard(functions: Functions, body: dict[str, Any], user: str = "alice", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Send a message by a WebSocket, as the user whom the authorizer named when it was opened."""
+    response = functions.websocket(socket(body, **{"authorizer": {"user_id": user}, **changes}))
+    frame: dict[str, Any] = json.loads(response["body"])
+    return frame
+
+
+def connect(functions: Functions, rule: str, context: dict[str, Any], connection_id: str = "c-1") -> int:
+    """Connect, with everything that a client can say."""
+    functions.rule = rule
+    claims = {"headers": {"user_id": "mallory"}, "queryStringParameters": {"user_id": "mallory"}, "body": "{}"}
+    event = socket(**CONNECT, **{"authorizer": None, "connectionId": connection_id, **context})
+    return int(functions.connection({**event, **claims})["statusCode"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "context", "user"),
+    [
+        ("iam", identity(user="AROAROLE:session-1"), "AROAROLE"),
+        ("iam", identity(user="AIDAUSER", caller="AIDAX"), "AIDAUSER"),
+        ("iam", identity(user="AROAPOOL:CognitoIdentityCredentials", cognitoIdentityId="us-east-1:1"), "us-east-1:1"),
+        ("iam", {**identity(user="AROAROLE:s"), **authorizer(user_id="x", principalId="x")}, "AROAROLE"),
+        ("lambda:user_id", authorizer(user_id="u-1", principalId="user", userId="no"), "u-1"),
+        ("lambda:a.b-c", authorizer(**{"a.b-c": "u-1"}), "u-1"),
+        ("lambda:user_id", authorizer(user_id="Ann Ång <a@example.com>"), "Ann Ång <a@example.com>"),
+        ("lambda:user_id", {**authorizer(user_id="u-1"), **identity(user="AROAROLE:s")}, "u-1"),
+    ],
+)
+def test_a_connection_is_whose_the_rule_says(
+    functions: Functions, rule: str, context: dict[str, Any], user: str
+) -> None:
+    """And so is what is sent by it: in the table, in the message, to the agent."""
+    assert connect(functions, rule, context) == 200
+    assert list(functions.connections.rows) == [(user, "c-1")]
+    later: dict[str, Any] = {"authorizer": None}  # IAM is asked once, when somebody connects
+    if rule != "iam":
+        later |= context
+    frame = heard(functions, {"route": "chat", "prompt": "hi", **IN_BODY}, **later)
+    assert frame["type"] == "CHAT_QUEUED"
+    (item,), (sent,) = functions.table.items.values(), functions.queues["requests"].sent
+    assert (sent.attributes["user_id"], sent.attributes["endpoint_url"]) == (user, ENDPOINT)
+    functions.deliver_requests()
+    assert item["user_id"] == json.loads(functions.told[0]["answer"])["user"] == user
+
+
+@pytest.mark.parametrize("value", NO_TEXT, ids=repr)
+def test_nobody_connects_or_speaks_whose_id_is_no_text(functions: Functions, value: object) -> None:
+    """There is nothing else to fall back to: no principal, no claim, no row."""
+    given: dict[str, Any] = {
+        "identity": {"user": value, "caller": "u"},
+        "authorizer": {"user_id": value, "principalId": "u"},
+    }
+    functions.connections.add(Connection("u", "c-1", "https://other"), now=int(functions.clock.now))
+    for rule in ("iam", "lambda:user_id", "lambda:missing"):
+        assert connect(functions, rule, given, "c-2") == 403
+        frame = heard(functions, {"route": "chat", "prompt": "hi", **IN_BODY}, **given)
+        assert (frame["type"], frame["status_code"]) == ("SYSTEM_RESPONSE", 403)
+    assert list(functions.connections.rows) == [("u", "c-1")]
+    assert (functions.table.items, functions.queues["requests"].sent) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "user"),
+    [
+        ([("alice", ENDPOINT, 0)], "alice"),
+        ([("bob", "https://other", 0)], None),
+        ([("alice", ENDPOINT, 0), ("bob", "https://other", 0)], "alice"),
+        ([("alice", ENDPOINT, 0), ("bob", ENDPOINT, 0)], None),
+        ([("alice", ENDPOINT, 7800)], None),
+        ([("bob", ENDPOINT, 7800), ("alice", ENDPOINT, 0)], "alice"),
+        ([], None),
+    ],
+)
+def test_a_row_says_whose_a_connection_is_if_it_is_of_this_api_and_alive(
+    functions: Functions, rows: list[tuple[str, str, int]], user: str | None
+) -> None:
+    """Another API may know another by the same id."""
+    functions.rule = "iam"
+    for owner, endpoint, age in rows:
+        functions.connections.add(Connection(owner, "c-1", endpoint), now=int(functions.clock.now) - age)
+    frame = heard(functions, {"route": "chat", "prompt": "hi", "request_id": "r"}, authorizer={"user_id": "mallory"})
+    assert frame.get("status_code", 202) == (403 if user is None else 202)
+    assert [item["user_id"] for item in functions.table.items.values()] == ([] if user is None else [user])
+
+
+def test_nobody_hangs_up_for_others(functions: Functions) -> None:
+    """Not by their connection's id, and not by a message."""
+    connect(functions, "lambda:user_id", authorizer(user_id="alice"))
+    functions.connection(socket(kind="DISCONNECT", authorizer={"user_id": "bob"}))
+    functions.connection(socket({"user_id": "alice"}, route="$disconnect", authorizer={"user_id": "alice"}))
+    functions.connection(socket(kind="DISCONNECT", authorizer=None))
+    assert list(functions.connections.rows) == [("alice", "c-1")]
+
+
+@pytest.mark.parametrize("final", [False, True])
+@pytest.mark.parametrize("owner", ["alice", None])
+def test_a_request_is_resumed_by_its_user_alone(functions: Functions, owner: str | None, final: bool) -> None:
+    """To everybody else there is none, whatever they send; one that is nobody's is nobody's here."""
+    if owner:
+        heard(functions, {"route": "chat", "prompt": "hi", "request_id": "r"})
+    else:
+        submit(functions, NOBODY)
+    if final:
+        functions.deliver_requests()
+    for body in (
+        {"request_id": "r"},
+        {"request_id": "r", **IN_BODY, "user_id": "alice"},
+        {"body": {"request_id": "r"}},
+    ):
+        frame = heard(functions, {"route": "resume", **body}, "bob", route="resume")
+        assert (frame["status"], frame["status_code"]) == ("NOT_FOUND", 404)
+        assert set(frame) == {"type", "status", "status_code", "message", "request_id"}
+    own = heard(functions, {"route": "resume", "request_id": "r"}, route="resume")
+    assert own["type"] == ("SYSTEM_RESPONSE" if owner is None else "CHAT_RESPONSE" if final else "CHAT_QUEUED")
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_a_request_id_of_another_user_is_taken_at_a_websocket_too(functions: Functions, final: bool) -> None:
+    """With the very same body; nothing of the answer is told."""
+    heard(functions, {"route": "chat", "prompt": "hi", "request_id": "r"})
+    if final:
+        functions.deliver_requests()
+    before = dict(functions.table.items)
+    frame = heard(functions, {"route": "chat", "prompt": "hi", "request_id": "r", "user_id": "alice"}, "bob")
+    assert (frame["status_code"], set(frame)) == (409, {"type", "status", "status_code", "message", "request_id"})
+    assert functions.table.items == before
+
+
+def test_a_session_is_the_same_users_on_every_way_in(functions: Functions) -> None:
+    """Opened at a WebSocket it is closed to others by REST, and the other way round."""
+    alice: dict[str, Any] = {"rule": "lambda:user_id", "requestContext": authorizer(user_id="alice")}
+    bob: dict[str, Any] = {"rule": "lambda:user_id", "requestContext": authorizer(user_id="bob")}
+    heard(functions, {"route": "chat", "prompt": "hi", "session_id": "mine"})
+    assert functions.pipeline(rest({"prompt": "hi", "session_id": "mine"}, **alice))["statusCode"] == 202
+    assert functions.pipeline(rest({"prompt": "hi", "session_id": "mine"}, **bob))["statusCode"] == 403
+    assert functions.pipeline(rest({"prompt": "hi", "session_id": "his"}, **bob))["statusCode"] == 202
+    assert heard(functions, {"route": "chat", "prompt": "hi", "session_id": "his"})["status_code"] == 403
+    assert heard(functions, {"route": "chat", "prompt": "hi", "session_id": "mine"}, "bob")["status_code"] == 403

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ak_lambda.shared import messages
+from ak_constructs import _limits
+from ak_lambda.shared import messages, payloads
 from ak_lambda.shared.messages import ToSend
 from ak_lambda.shared.requests import Request, queued_request
 from test.lambda_assets.fakes import record
@@ -29,6 +30,33 @@ def test_a_request_message_is_agent_kernels() -> None:
     }
     assert message.attributes == {"request_id": "r-1", "user_id": "alice"}
     assert (message.group, message.deduplication_id) == ("s-1", "r-1")
+
+
+def test_a_request_message_says_where_somebody_waits() -> None:
+    """In an attribute, never in the body; its reply says so too."""
+    sent = messages.request_message(
+        body="{}", request_id="r-1", session_id="s", user_id="alice", redrives=0, endpoint_url="https://x"
+    )
+    assert sent.attributes == {"request_id": "r-1", "user_id": "alice", "endpoint_url": "https://x"}
+    got = messages.received(record(sent))
+    reply = messages.reply_message(got, body="{}", session_id="s", status_code=200, attempt=1, redrives=0)
+    assert reply.attributes["endpoint_url"] == "https://x"
+    body = '{"endpoint_url": "https://y"}'
+    plain = messages.request_message(body=body, request_id="r-1", session_id="s", user_id="alice", redrives=0)
+    got = messages.received(record(plain))
+    reply = messages.reply_message(got, body="{}", session_id="s", status_code=200, attempt=1, redrives=0)
+    assert "endpoint_url" not in reply.attributes
+
+
+@pytest.mark.parametrize("grows", ["9e15,", '"é",', '"😀",', "[],", '"\\\\",', "1e999,"])
+def test_what_a_websocket_brings_never_needs_another_place(grows: str) -> None:
+    """Whatever becomes longer in the queue than it was: its message handler may not write to the bucket."""
+    most = _limits.API_GATEWAY_WEBSOCKET_MESSAGE_BYTES
+    head, tail = '{"route":"chat","prompt":"hi","list":[', "0]}"
+    sent = head + grows * ((most - len(head) - len(tail)) // len(grows.encode())) + tail
+    assert most - len(grows.encode()) <= len(sent.encode()) <= most
+    body = messages.request_body(Request("hi", "s-1", "r-1", "u" * 256, None, {"list": json.loads(sent)["list"]}))
+    assert len(body) < payloads.MAX_MESSAGE_BYTES
 
 
 def test_a_redriven_request_has_another_name() -> None:

@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ak_lambda.agent_runner import handler as agent_runner
+from ak_lambda.agent_runner.agent import loop
 from ak_lambda.keep_warm import handler as warmer
 from ak_lambda.shared.messages import ToSend
 from ak_lambda.version_pruner import handler as pruner
-from test.lambda_assets.events import Context, rest
+from test.lambda_assets.events import Context, rest, socket
 from test.lambda_assets.fakes import record
 from test.lambda_assets.functions import Functions
 from test.lambda_assets.hostile import REFUSED, spoilt
@@ -74,7 +74,9 @@ class Watch:
 
 
 def went_well(response: Any) -> bool:  # noqa: ANN401
-    """Tell an answer of the agent's, which its caller may read, in an API and in a direct invoke."""
+    """Tell an answer of the agent's, which its caller may read: in an API, at a WebSocket and in a direct invoke."""
+    if "headers" not in response and "body" in response:  # a frame, whatever it says
+        return bool(json.loads(response["body"]).get("status_code") == 200)
     return response.get("statusCode") == 200 or "result" in response
 
 
@@ -90,9 +92,9 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
     functions = Functions(monkeypatch)
     functions.agent = lambda _turn: {"result": ANSWER, "sources": [ANSWER]}
     yield functions
-    if agent_runner._loop.cache_info().currsize:
-        agent_runner._loop().close()
-        agent_runner._loop.cache_clear()
+    if loop.cache_info().currsize:
+        loop().close()
+        loop.cache_clear()
 
 
 def planted(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -110,6 +112,19 @@ def planted(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
         "rule": "lambda:userId",
     }
     return rest(body, **{**given, **changes})
+
+
+def planted_socket(body: object = None, /, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make an event of a WebSocket in the same way."""
+    said = {"prompt": PROMPT, "images": [{"image_data": PROMPT}], "request_id": "r", PROMPT: TOKEN, "password": TOKEN}
+    given = {
+        "authorizer": {"user_id": "u-1", "claims": TOKEN, "principalId": TOKEN},
+        "identity": {"user": "AROAX:s", "accessKey": KEY, "userAgent": TOKEN},
+    }
+    event = socket(said if body is None else body, **{**given, **changes})
+    headers = {"Sec-WebSocket-Protocol": f"bearer, {TOKEN}", "Authorization": f"Bearer {TOKEN}", "Cookie": TOKEN}
+    lists = {name: [value] for name, value in headers.items()}
+    return {**event, "headers": headers, "multiValueHeaders": lists, "queryStringParameters": {"token": TOKEN}}
 
 
 class AgentError(Exception):
@@ -195,6 +210,26 @@ def whole_life(functions: Functions, watch: Watch) -> None:
     watch.keep(functions.redrive({}))
     functions.deliver_requests()
     watch.keep(functions.health(planted()))
+    at_a_websocket(functions, watch)
+
+
+def at_a_websocket(functions: Functions, watch: Watch) -> None:
+    """Connect, ping, ask by every route as its user and as others, and hang up."""
+    functions.table.items.clear()
+    for functions.rule in ("iam", "lambda:missing", "lambda:user_id"):
+        watch.keep(functions.connection(planted_socket(kind="CONNECT", route="$connect")))
+        for each in ({}, {"connectionId": "c-2"}):
+            watch.keep(functions.websocket(planted_socket(**each)))
+            watch.keep(functions.websocket(planted_socket(route="resume", **each)))
+    functions.deliver_requests()
+    for route in ("chat", "resume", "zzz"):
+        for user in ("u-1", "u-2", None):
+            watch.keep(functions.websocket(planted_socket(route=route, authorizer={"user_id": user, "token": TOKEN})))
+            watch.keep(functions.websocket(planted_socket(PROMPT, route=route, authorizer={"user_id": user})))
+    for route in ("ping", "$default"):
+        for body in (None, PROMPT, {PROMPT: TOKEN}):
+            watch.keep(functions.connection(planted_socket(body, route=route)))
+    watch.keep(functions.connection(planted_socket(kind="DISCONNECT", route="$disconnect")))
 
 
 def test_what_goes_well_is_told_to_its_user_alone(functions: Functions, watch: Watch) -> None:
@@ -300,6 +335,40 @@ def test_nothing_planted_anywhere_in_a_request_comes_out(
     watch.check()
 
 
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        *[("connections", name) for name in ("add", "remove", "user_of")],
+        *[("table", name) for name in ("read", "write")],
+        *[("sessions", "claim"), ("requests", "send"), ("bucket", "get_object"), ("bucket", "generate_presigned_url")],
+        ("gateway", "client_for"),
+    ],
+)
+@pytest.mark.parametrize("size", [10, 60_000, 200_000])
+def test_a_failing_services_words_are_nowhere_at_a_websocket(
+    functions: Functions, watch: Watch, part: str, name: str, size: int
+) -> None:
+    """Whatever fails, and however long the answer is."""
+    functions.agent = lambda _turn: ANSWER * size
+    watch.keep(functions.websocket(planted_socket()))
+    functions.deliver_requests()
+    watch.responses.clear()
+
+    def fails(*_args: object, **_more: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": SERVICE}}, "PutItem")
+
+    setattr(getattr(functions, part, None) or functions.queues[part], name, fails)
+    for functions.rule in ("lambda:user_id", "iam"):
+        watch.keep(functions.connection(planted_socket(kind="CONNECT")))
+        for request_id in ("r", "r2"):
+            for route in ("chat", "resume"):
+                said = {"prompt": PROMPT, "request_id": request_id, "password": TOKEN}
+                watch.keep(functions.websocket(planted_socket(said, route=route)))
+        watch.keep(functions.connection(planted_socket(kind="DISCONNECT")))
+    watch.responses = [each for each in watch.responses if json.loads(each.get("body", "{}")).get("type") != "PART"]
+    watch.check()
+
+
 @quickly
 @given(event=spoilt(planted(), 6))
 def test_nothing_of_a_spoilt_event_comes_out(functions: Functions, watch: Watch, event: Any) -> None:  # noqa: ANN401
@@ -307,6 +376,26 @@ def test_nothing_of_a_spoilt_event_comes_out(functions: Functions, watch: Watch,
     functions.reset()
     watch.responses.clear()
     for call in (functions.pipeline, functions.agent_function, functions.health):
+        watch.keep(call(event))
+    watch.check()
+
+
+@quickly
+@given(
+    event=spoilt(planted_socket(), 6) | spoilt(planted_socket(kind="CONNECT"), 6),
+    rule=st.sampled_from(["iam", "lambda:user_id"]),
+)
+def test_nothing_of_a_spoilt_event_of_a_websocket_comes_out(
+    functions: Functions,
+    watch: Watch,
+    event: Any,  # noqa: ANN401
+    rule: str,
+) -> None:
+    """But an id, which is logged by design, and a route that is not there, which is told to who sent it."""
+    functions.reset()
+    functions.rule = rule
+    watch.responses.clear()
+    for call in (functions.websocket, functions.connection):
         watch.keep(call(event))
     watch.check()
 

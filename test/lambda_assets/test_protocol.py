@@ -354,3 +354,35 @@ def test_questions_and_conditions_agree(status: str, pending: int, lease: int, n
     assert redriven.done is (status == FAILED)
     if redriven.done and redriven.item is not None:
         assert protocol.is_outdated(redriven.item, redrives=item["redrives"])
+
+
+STREAM: dict[str, Any] = {"session_id": "s", "user_id": "u", "redrives": 1, "attempt": 5, "now": NOW}
+
+
+def test_stream_takes_pieces_of_the_newest_run() -> None:
+    """Its number is kept, and nothing else changes."""
+    assert protocol.stream("r", **STREAM) == Update(
+        "r",
+        equal={"status": PENDING, "session_id": "s", "user_id": "u", "redrives": 1},
+        until={"attempt": 5},
+        beyond={"expiry_time": NOW},
+        values={"attempt": 5},
+    )
+    assert protocol.stream("r", **{**STREAM, "user_id": None}).equal["user_id"] == ""
+
+
+def test_a_piece_of_an_unsubmitted_request_takes_its_id() -> None:
+    """A whole item, as if it had been submitted, that already knows its redrives and its run."""
+    change = protocol.stream("r", **{**STREAM, "redrives": 2})
+    put = protocol.begin_streamed(change, user_id="u", now_ms=NOW * 1000 + 7, retention=RETENTION)
+    expected = {**ITEM, "session_id": change.equal["session_id"], "redrives": 2, **change.values}
+    del expected["body_hash"]
+    assert put == Put(expected, NOW)
+
+
+def test_a_piece_is_an_item_of_its_own() -> None:
+    """Under a name that no caller can give, and for as long as the queue keeps messages."""
+    assert protocol.piece("r#5#0", text="{}", now=NOW, retention=RETENTION) == Put(
+        {"request_id": "r#5#0", "piece": "{}", "expiry_time": NOW + RETENTION}, NOW
+    )
+    assert protocol.piece_name("r", attempt=5, seq=0) == "r#5#0"

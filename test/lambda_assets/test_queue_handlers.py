@@ -16,6 +16,8 @@ from ak_lambda.request_handler import core
 from ak_lambda.request_handler import handler as request_handler
 from ak_lambda.request_handler.submissions import Submissions
 from ak_lambda.response_handler import handler as response_handler
+from ak_lambda.response_handler.pushing import Pushing
+from ak_lambda.response_handler.showing import Showing
 from ak_lambda.shared import clients, environment
 from ak_lambda.shared.answers import Answer
 from ak_lambda.shared.messages import ToSend
@@ -50,6 +52,7 @@ MADE_ONCE = (
     response_handler.replies,
     dead_letter_handler.dead_letters,
     clients.client,
+    clients._callback_client,
     agent_runner._sessions,
 )
 
@@ -333,3 +336,31 @@ def test_a_message_that_comes_again_has_the_agents_secrets_read_again(
     sent = record(ToSend("{}", {}, "s", "1"), message_id="1", receives=receives)
     agent_runner.handler({"Records": [sent]}, Context())
     assert len(doubts) == doubted
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("streams", ["", "true", "false"])
+def test_behind_a_websocket_answers_are_pushed(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, streams: str
+) -> None:
+    """And pieces are taken, where the agent streams; those wait less long for each connection."""
+    request.addfinalizer(response_handler.replies.cache_clear)  # of the module as it was loaded again
+    response_handler.replies.cache_clear()
+    monkeypatch.setenv("AK_CONSTRUCTS_STREAMS", streams)
+    made = response_handler.replies()
+    assert (made.streams, made.push) == (None, None)
+    response_handler.replies.cache_clear()
+    monkeypatch.setenv("AK_CONSTRUCTS_CONNECTIONS_TABLE", "connections")
+    made = response_handler.replies()
+    pushing = getattr(made.push, "__self__", None)
+    assert isinstance(pushing, Pushing)
+    assert pushing.connections._table == "connections"
+    assert abs(pushing.now_ms() - made.now_ms()) < 60_000
+    assert len({pushing.new_id() for _ in range(9)}) == 9
+    assert pushing.poster._client_for is clients.callback_client
+    assert (made.streams is not None) is (streams == "true")
+    if made.streams is not None:
+        showing = getattr(made.streams.show, "__self__", None)
+        assert isinstance(showing, Showing)
+        hasty = showing.poster._client_for("https://api1.execute-api.us-east-1.amazonaws.com/prod")
+        assert hasty.meta.config.read_timeout == response_handler.SHOW_SECONDS

@@ -90,9 +90,11 @@ def test_a_queued_answer_may_be_larger_than_lambda_returns(monkeypatch: pytest.M
     """It goes by the bucket."""
     asked: dict[str, Any] = {}
     monkeypatch.setattr(agent_runner, "_run", lambda *_, **named: asked.update(named))
-    monkeypatch.setattr("ak_lambda.agent_runner.queued.QueuedRuns.handle", lambda self, _: self.run(None, "tell", 5))
+    monkeypatch.setattr(
+        "ak_lambda.agent_runner.queued.QueuedRuns.handle", lambda self, _: self.run(None, "tell", 5, None)
+    )
     agent_runner.handler({"Records": batch(1)}, Context())
-    assert asked == {"progress": "tell", "made_ms": 5, "most_bytes": runner_core.MAX_KEPT_BYTES}
+    assert asked == {"progress": "tell", "made_ms": 5, "most_bytes": runner_core.MAX_KEPT_BYTES, "feed": None}
 
 
 @pytest.mark.usefixtures("aws")

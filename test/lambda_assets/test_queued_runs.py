@@ -46,7 +46,7 @@ class World:
         )
         assert self.table.write(put, now=self.now_ms // 1000).done
 
-    def run(self, request: Request, tell: Callable[[str], None], made_ms: int) -> Answer:
+    def run(self, request: Request, tell: Callable[[str], None], made_ms: int, _feed: object = None) -> Answer:
         """Be the agent."""
         self.seen.append((request, made_ms))
         return self.answer(request, tell)

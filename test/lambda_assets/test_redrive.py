@@ -78,6 +78,13 @@ def test_a_failed_request_is_pending_again_and_sent(world: World) -> None:
     assert world.parked.messages == []
 
 
+def test_who_waits_at_a_websocket_still_does_after_a_redrive(world: World) -> None:
+    """The message says where, as it first did."""
+    world.parked.messages[0].sent = ToSend(PARKED.body, {**PARKED.attributes, "endpoint_url": "https://x"}, "s", "m")
+    assert world.run() == {"redrive": 1}
+    assert world.requests.sent[0].attributes["endpoint_url"] == "https://x"
+
+
 def test_two_parked_copies_are_redriven_once(world: World) -> None:
     """The second is sent under the same name."""
     world.parked.send(PARKED)
@@ -145,7 +152,7 @@ def test_a_parked_reply_is_sent_again(world: World) -> None:
     assert world.run("replies") == {"redrive": 2}
     assert world.replies.sent == [
         ToSend("{}", {"reply_id": "message-1", "request_id": "r", "redrives": "2"}, "s", "new"),
-        ToSend("{}", {"reply_id": "message-2", "request_id": "r"}, "s", "new"),
+        ToSend("{}", {"reply_id": "message-2", "request_id": "r", "sent_as": "x"}, "s", "new"),
     ]
     assert world.parked_replies.messages == []
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from ak_lambda.shared import protocol
+from ak_lambda.shared import protocol, requests_table
 from ak_lambda.shared.requests_table import RequestsTable, Written
 
 ITEM = {"request_id": "r", "status": "PENDING", "attempt": 1, "expiry_time": 100}
@@ -91,3 +91,28 @@ def test_any_other_error_is_raised(client: Any) -> None:  # noqa: ANN401
         stub.add_client_error("update_item", "ProvisionedThroughputExceededException")
         with pytest.raises(ClientError, match="ProvisionedThroughputExceeded"):
             RequestsTable(client, "t").write(protocol.lease("r", session_id="s", user_id=None, now=0), now=0)
+
+
+def test_many_reads_ask_again_for_what_was_left_out(client: Any) -> None:  # noqa: ANN401
+    """A call gives 16 MB at most; what has expired, or is not there, is left out."""
+    other = {**TYPED, "request_id": {"S": "q"}}
+    keys = [{"request_id": {"S": each}} for each in ("r", "q", "x")]
+    left = {"t": {"Keys": keys[1:], "ConsistentRead": True}}
+    with Stubber(client) as stub:
+        asked = {"RequestItems": {"t": {"Keys": keys, "ConsistentRead": True}}}
+        stub.add_response("batch_get_item", {"Responses": {"t": [TYPED]}, "UnprocessedKeys": left}, asked)
+        expired = {**TYPED, "request_id": {"S": "x"}, "expiry_time": {"N": "99"}}
+        stub.add_response("batch_get_item", {"Responses": {"t": [other, expired]}}, {"RequestItems": left})
+        table = RequestsTable(client, "t")
+        assert table.read_many(["r", "q", "x"], now=99) == {"r": ITEM, "q": {**ITEM, "request_id": "q"}}
+
+
+def test_many_reads_do_not_ask_for_ever(client: Any) -> None:  # noqa: ANN401
+    """The message comes back later."""
+    left = {"t": {"Keys": [{"request_id": {"S": "r"}}]}}
+    with Stubber(client) as stub:
+        for _ in range(requests_table.MAX_ROUNDS):
+            stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": left})
+        with pytest.raises(RuntimeError, match="too little at a time"):
+            RequestsTable(client, "t").read_many(["r"], now=0)
+        stub.assert_no_pending_responses()

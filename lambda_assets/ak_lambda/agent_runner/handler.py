@@ -7,17 +7,14 @@ and, when that is async, its event loop. A message of the request queue is run u
 import contextlib
 import contextvars
 import functools
-import importlib
-import inspect
 import logging
 import os
 import time
-import traceback
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from ak_lambda.agent_runner import core
+from ak_lambda.agent_runner import agent, core
 from ak_lambda.agent_runner.turn import Turn
 from ak_lambda.shared import requests
 from ak_lambda.shared.agent_secrets import AgentSecrets, open_secrets
@@ -30,6 +27,11 @@ from ak_lambda.shared.secret_rules import UnreadableError, are_repeated
 from ak_lambda.shared.turns import turn_key
 
 AGENT_VARIABLE = "AK_CONSTRUCTS_AGENT"
+CONNECTIONS_VARIABLE = "AK_CONSTRUCTS_CONNECTIONS_TABLE"
+DELTA_SECONDS = 2
+
+if TYPE_CHECKING:
+    from ak_lambda.agent_runner.audience import Audience
 
 _log = logging.getLogger("ak_constructs.agent_runner")
 _environment = Environment()
@@ -46,6 +48,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN
             return met
         if kind == "sqs":
             return _messages(event["Records"], context)
+        if kind == "websocket":
+            return _socket_message(event, context)
         read = requests.http_request if kind == "http" else requests.direct_request
         request = read(event, lambda: str(uuid.uuid4()))
     except RefusedError as error:
@@ -74,14 +78,55 @@ def _messages(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:  #
         retention=int(setting("AK_CONSTRUCTS_RETENTION_SECONDS")),
         max_receives=int(setting("AK_CONSTRUCTS_MAX_RECEIVE_COUNT")),
         now_ms=lambda: int(time.time() * 1000),
-        run=lambda request, tell, made_ms: _run(
-            request, context, progress=tell, made_ms=made_ms, most_bytes=core.MAX_KEPT_BYTES
+        run=lambda request, tell, made_ms, feed: _run(
+            request, context, progress=tell, made_ms=made_ms, most_bytes=core.MAX_KEPT_BYTES, feed=feed
         ),
+        follow=functools.partial(_audience().follow, left_seconds=_left_seconds(context))
+        if CONNECTIONS_VARIABLE in os.environ
+        else None,
     )
     if are_repeated(records):
         _secrets().doubt()
     # A service failed, not the agent: five receives must last for minutes, and a lease may still hold.
     return handled(records, runs.handle, runs.requests, _log, rest_seconds=lambda _receives: LEASE_SECONDS)
+
+
+def _socket_message(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Run the agent for a message of a WebSocket's."""
+    from ak_lambda.agent_runner.websocket import SocketRuns  # noqa: PLC0415 - most agents have no WebSocket
+    from ak_lambda.shared import frames, sockets  # noqa: PLC0415
+
+    try:
+        runs = SocketRuns(
+            sockets=sockets.open_sockets(),
+            audience=_audience(),
+            run=lambda request, tell, feed: _run(
+                request, context, progress=tell, most_bytes=frames.MAX_PUSHED_BYTES, feed=feed
+            ),
+            left_seconds=_left_seconds(context),
+        )
+        return runs.handle(event)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its words and its trace are for nobody
+        _log.error("not answered", extra={"error_type": type(error).__name__})
+        return sockets.told(frames.system(503, "not now; send it again"))
+
+
+def _left_seconds(context: Any) -> Callable[[], float]:  # noqa: ANN401
+    return lambda: context.get_remaining_time_in_millis() / 1000
+
+
+@functools.cache
+def _audience() -> "Audience":
+    from ak_lambda.agent_runner.audience import Audience  # noqa: PLC0415 - an agent without a WebSocket needs none
+    from ak_lambda.shared.clients import callback_client, client  # noqa: PLC0415
+    from ak_lambda.shared.connections import Connections  # noqa: PLC0415
+
+    return Audience(
+        connections=Connections(client("dynamodb"), setting(CONNECTIONS_VARIABLE)),
+        client_for=functools.partial(callback_client, read_seconds=DELTA_SECONDS, attempts=1),
+        now=lambda: int(time.time()),
+        clock=time.monotonic,
+    )
 
 
 def _run(
@@ -91,6 +136,7 @@ def _run(
     progress: Callable[[str], None] | None = None,
     made_ms: int | None = None,
     most_bytes: int = MAX_RESPONSE_BYTES,
+    feed: Callable[[object], None] | None = None,
 ) -> Answer:
     """Run the agent within its conversation, and say in the log how that went."""
     started = time.perf_counter()
@@ -99,7 +145,9 @@ def _run(
     except UnreadableError as error:
         reply = core.secrets_failure(request.request_id, may_pass=error.may_pass)
     else:
-        reply = _answered(request, context, progress or _no_progress, made_ms or int(time.time() * 1000), most_bytes)
+        made_ms = made_ms or int(time.time() * 1000)
+        turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=progress or _to_nobody)
+        reply = _answered(request, turn, made_ms, most_bytes, feed or _to_nobody)
     if reply.status >= SERVER_ERRORS:  # perhaps a secret was rotated since it was read
         _secrets().doubt()
     _log.log(
@@ -117,13 +165,8 @@ def _run(
 
 
 def _answered(
-    request: requests.Request,
-    context: Any,  # noqa: ANN401
-    progress: Callable[[str], None],
-    made_ms: int,
-    most_bytes: int,
+    request: requests.Request, turn: Turn, made_ms: int, most_bytes: int, feed: Callable[[object], None]
 ) -> Answer:
-    turn = Turn(request, remaining_ms=context.get_remaining_time_in_millis, progress=progress)
     sessions = _sessions()
     key = turn_key(made_ms, request.request_id)
     try:
@@ -136,7 +179,7 @@ def _answered(
         return _store_failed(error, request)
     try:
         # In a copy of the context: what one user's run sets in a ContextVar, the next user's must not read.
-        result = contextvars.copy_context().run(_complete, turn)
+        result = contextvars.copy_context().run(_complete, turn, feed)
         reply = core.answer(result, request, most_bytes=most_bytes)  # looking at what it returned may fail too
     except BaseException as error:  # noqa: BLE001 - SystemExit and CancelledError too: Lambda would log their text
         return _agent_failed(error, request)
@@ -157,14 +200,14 @@ def _answered(
 
 
 def _agent_failed(error: BaseException, request: requests.Request) -> Answer:
-    frames = _frames(error)
+    frames = agent.frames_of(error)
     _log.error(
         "the agent failed",
         extra={
             "request_id": request.request_id,
             "error_type": type(error).__name__,
-            "agent_at": _place(frames[0]) if frames else None,
-            "raised_at": _place(frames[-1]) if frames else None,
+            "agent_at": agent.place(frames[0]) if frames else None,
+            "raised_at": agent.place(frames[-1]) if frames else None,
         },
     )
     return core.failure(error, request.request_id)
@@ -175,43 +218,20 @@ def _store_failed(error: BaseException, request: requests.Request) -> Answer:
     return core.store_failure(request.request_id, throttled=is_throttle(error))
 
 
-def _complete(turn: Turn) -> object:
-    """Call the agent, wait for what it promises and join what it yields."""
-    result: Any = _agent()(turn)
-    if hasattr(result, "__await__"):
-        result = _wait(_awaited(result))
-    if hasattr(result, "__anext__"):
-        return _wait(_joined(result))
-    if hasattr(result, "__next__"):
-        return "".join(result)
-    return result
-
-
-def _wait(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
-    return _loop().run(coroutine, context=contextvars.copy_context())
-
-
-async def _awaited(result: Any) -> Any:  # noqa: ANN401
-    return await result
-
-
-async def _joined(pieces: Any) -> str:  # noqa: ANN401
-    return "".join([piece async for piece in pieces])
-
-
-def _no_progress(_text: str) -> None:
+def _to_nobody(_said: object) -> None:
     """Nobody can be told while a caller waits for one HTTP response, and no queue is behind."""
 
 
-def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """The frames below ours that are not of Python's own library: asyncio's, when the agent is async."""
-    ours = (__file__, os.path.dirname(os.__file__), "<frozen")  # noqa: PTH120
-    frames = traceback.extract_tb(error.__traceback__)
-    return [frame for frame in frames if not frame.filename.startswith(ours) or "site-packages" in frame.filename]
+def _complete(turn: Turn, feed: Callable[[object], None]) -> object:
+    return agent.complete(_agent(), turn, feed)
 
 
-def _place(frame: traceback.FrameSummary) -> str:
-    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}"
+@functools.cache
+def _agent() -> Callable[[Turn], object]:
+    name = os.environ.get(AGENT_VARIABLE)
+    if not name:
+        raise RuntimeError(f"{AGENT_VARIABLE} must be set to module:callable; AgentFunction does so")
+    return agent.find(name, AGENT_VARIABLE)
 
 
 @functools.cache
@@ -227,54 +247,6 @@ def _sessions() -> Any:  # noqa: ANN401
     from ak_lambda.shared.sessions import open_sessions  # noqa: PLC0415 - most agents have none
 
     return open_sessions()
-
-
-@functools.cache
-def _loop() -> Any:  # noqa: ANN401
-    """One event loop an environment: clients that an agent keeps stay bound to a loop that lives.
-
-    A task that a run leaves behind goes on in the next one, in its own context.
-    """
-    import asyncio  # noqa: PLC0415 - only async agents pay for it
-
-    runner = asyncio.Runner()
-    runner.get_loop().set_exception_handler(_task_failed)
-    return runner
-
-
-def _task_failed(_loop: object, context: Mapping[str, Any]) -> None:
-    """Log what nobody waited for as a run's own failure: asyncio would log its text and its stack trace."""
-    error = context.get("exception")
-    frames = _frames(error) if error is not None else []
-    _log.error(
-        "a task of the agent failed and nobody waited for it",
-        extra={
-            "error_type": type(error).__name__,
-            "raised_at": _place(frames[-1]) if frames else None,
-        },
-    )
-
-
-@functools.cache
-def _agent() -> Callable[[Turn], object]:
-    """Import the user's callable, named as module:callable."""
-    name = os.environ.get(AGENT_VARIABLE)
-    if not name:
-        raise RuntimeError(f"{AGENT_VARIABLE} must be set to module:callable; AgentFunction does so")
-    module, _, attribute = name.partition(":")
-    found: Any = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
-    if not callable(found):
-        raise TypeError(f"{AGENT_VARIABLE} must name a callable, {name} is {type(found).__name__}")
-    with contextlib.suppress(ValueError):  # not every callable has a signature to look at
-        _check_signature(name, inspect.signature(found))
-    return found  # type: ignore[no-any-return]
-
-
-def _check_signature(name: str, signature: inspect.Signature) -> None:
-    try:
-        signature.bind(None)
-    except TypeError:
-        raise TypeError(f"the agent must take one argument, the turn, but it is {name}{signature}") from None
 
 
 if AGENT_VARIABLE in os.environ:  # in the init phase, where Lambda gives the function a full CPU

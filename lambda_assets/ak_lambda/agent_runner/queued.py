@@ -1,13 +1,14 @@
 """Runs the agent for a message of the request queue: lease, run, reply; what goes wrong comes back."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ak_lambda.shared import messages, protocol
 from ak_lambda.shared.answers import Answer, refused
-from ak_lambda.shared.fields import RefusedError
+from ak_lambda.shared.fields import MAX_PROGRESS_CHARACTERS, RefusedError
 from ak_lambda.shared.heartbeat import Heartbeat
 from ak_lambda.shared.messages import Received
 from ak_lambda.shared.payloads import ANSWERS, MAX_MESSAGE_BYTES, REQUESTS, Payloads
@@ -15,11 +16,15 @@ from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.requests import Request, queued_request
 from ak_lambda.shared.requests_table import RequestsTable
 
-MAX_PROGRESS_CHARACTERS = 1000
+if TYPE_CHECKING:
+    from ak_lambda.agent_runner.deltas import Deltas  # an agent without a WebSocket does without
+
 FRESH_SECONDS = 10
 REPLY_ON_ITS_WAY_SECONDS = 2
 
-Run = Callable[[Request, Callable[[str], None], int], Answer]
+Tell = Callable[[str], None]
+Feed = Callable[[object], None]
+Run = Callable[[Request, Tell, int, Feed | None], Answer]
 
 _log = logging.getLogger("ak_constructs.agent_runner")
 
@@ -36,7 +41,8 @@ class QueuedRuns:
         retention: Seconds for which the request queue keeps a message.
         max_receives: At so many receives the queue gives a message to the dead letters.
         now_ms: The clock.
-        run: Runs the agent for a request; told where progress goes and when the request was made.
+        run: Runs the agent for a request; told where progress goes, when the request was made and where deltas go.
+        follow: Opens the deltas of a run, where there is a WebSocket.
     """
 
     table: RequestsTable
@@ -47,6 +53,7 @@ class QueuedRuns:
     max_receives: int
     now_ms: Callable[[], int]
     run: Run
+    follow: "Callable[..., Deltas] | None" = None
 
     def handle(self, record: Mapping[str, Any]) -> bool:
         """Run one message; False keeps it in its queue, to be seen again when its time has come."""
@@ -56,8 +63,14 @@ class QueuedRuns:
             if held:
                 self.requests.hide(message.receipt_handle, held)
             return not held
-        with Heartbeat(lambda text: self._beat(message, held, text)) as heartbeat:
-            answer = self._run(message, held, heartbeat.tell)
+        deltas = self._deltas(message, held)
+        with (
+            deltas or contextlib.nullcontext(),
+            Heartbeat(lambda text: self._beat(message, held, text, deltas)) as beat,
+        ):
+            answer = self._run(message, held, beat.tell, deltas)
+            if deltas:
+                deltas.end(done=answer.went_well)
             if not answer.may_pass:
                 self._reply(message, held, answer)
                 return True
@@ -94,7 +107,18 @@ class QueuedRuns:
             left = min(left, REPLY_ON_ITS_WAY_SECONDS)  # a second copy, in its session right behind the run it repeats
         return max(left, 1)
 
-    def _beat(self, message: Received, held: protocol.Item, text: str | None) -> bool:
+    def _deltas(self, message: Received, held: protocol.Item) -> "Deltas | None":
+        """Let a user hear the run who waits at a WebSocket."""
+        if self.follow is None or message.user_id is None or not message.attributes.get("endpoint_url"):
+            return None
+        return self.follow(
+            request_id=message.request_id,
+            session_id=message.session_id,
+            user_id=message.user_id,
+            attempt=int(held["attempt"]),
+        )
+
+    def _beat(self, message: Received, held: protocol.Item, text: str | None, deltas: "Deltas | None") -> bool:
         """Keep the lease and the message of a run that goes on."""
         now = self.now_ms() // 1000
         taken_at = held["lease_until"] - protocol.LEASE_SECONDS
@@ -108,11 +132,13 @@ class QueuedRuns:
             if not self.table.write(change, now=now).done:
                 about = {"request_id": message.request_id, "attempt": held["attempt"]}
                 _log.warning("lost the lease", extra=about)
+                if deltas:
+                    deltas.stop()
                 return False
         self.requests.hide(message.receipt_handle, protocol.LEASE_SECONDS)  # last: an outdated handle may be refused
         return True
 
-    def _run(self, message: Received, held: protocol.Item, tell: Callable[[str], None]) -> Answer:
+    def _run(self, message: Received, held: protocol.Item, tell: Tell, deltas: "Deltas | None") -> Answer:
         try:
             request = queued_request(
                 self.payloads.whole(message.body, folder=REQUESTS),
@@ -122,7 +148,14 @@ class QueuedRuns:
             )
         except RefusedError as error:
             return refused(error)
-        return self.run(request, tell, held["created_at"])
+        if deltas is None:
+            return self.run(request, tell, held["created_at"], None)
+
+        def tell_all(text: str) -> None:
+            tell(text)
+            deltas.tell(text)
+
+        return self.run(request, tell_all, held["created_at"], deltas.feed)
 
     def _reply(self, message: Received, held: protocol.Item, answer: Answer) -> None:
         session_id = held["session_id"]

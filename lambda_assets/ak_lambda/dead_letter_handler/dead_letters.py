@@ -12,6 +12,7 @@ from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.requests_table import RequestsTable
 
 MAX_ATTRIBUTES = 10  # that SQS takes with a message
+_KEPT_FIRST = ("user_id", "endpoint_url")  # whose the request is, and where they wait
 
 _log = logging.getLogger("ak_constructs.dead_letter_handler")
 
@@ -77,7 +78,8 @@ def _parked(message: Received, reason: str) -> ToSend:
         "redrives": str(message.redrives or 0),
         "dead_reason": reason,
     }
-    attributes = {**ours, **{name: value for name, value in message.attributes.items() if name not in ours}}
+    named = {name: message.attributes[name] for name in _KEPT_FIRST if name in message.attributes}
+    attributes = ours | named | {name: value for name, value in message.attributes.items() if name not in ours}
     return ToSend(
         body=message.body,
         attributes=dict(list(attributes.items())[:MAX_ATTRIBUTES]),

@@ -82,6 +82,8 @@ class Redrive:
         attributes = {"reply_id": message.message_id, **message.attributes}
         if message.redrives is not None:
             attributes["redrives"] = str(message.redrives)
+        else:  # of a streamed piece it says which one it is
+            attributes = {"sent_as": message.deduplication_id, **attributes}
         name = self.new_id()
         sent = ToSend(body=message.body, attributes=attributes, group=message.session_id, deduplication_id=name)
         self.replies.send(sent)

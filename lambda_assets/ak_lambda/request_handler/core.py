@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ak_lambda.shared import frames
 from ak_lambda.shared.answers import Answer
 from ak_lambda.shared.fields import REQUEST_ID, RefusedError, mapping, optional_id
+from ak_lambda.shared.frames import Frame
 from ak_lambda.shared.identity import IDENTITY_VARIABLE
-from ak_lambda.shared.protocol import DONE, Item
+from ak_lambda.shared.protocol import DONE, FAILED, Item
 from ak_lambda.shared.requests import Request, header, http_payload, request_of
 
 GATEWAY_MS = 29_000  # API Gateway hangs up then
@@ -41,7 +43,11 @@ def submission(event: Mapping[str, Any], new_id: Callable[[], str]) -> Submissio
     """Read a request, whose API must say who asks."""
     _check_stage(event)
     payload = http_payload(event)
-    request = request_of(event, payload, new_id)
+    return submission_of(request_of(event, payload, new_id), payload)
+
+
+def submission_of(request: Request, payload: Mapping[str, Any]) -> Submission:
+    """Make a submission of a request and of what the caller sent; it is the same wherever it was sent."""
     sent = {name: value for name, value in payload.items() if name != "request_id"}
     try:
         text = json.dumps([request.user_id, sent], sort_keys=True, separators=(",", ":"))
@@ -61,11 +67,11 @@ def asked(event: Mapping[str, Any]) -> dict[str, Any]:
     return {**said, **mapping(event.get("queryStringParameters")), **mapping(event.get("pathParameters"))}
 
 
-def asked_id(said: Mapping[str, Any]) -> str:
-    """Which request a GET asks for."""
+def asked_id(said: Mapping[str, Any], *, where: str = ": as the last segment of the path, or in the query") -> str:
+    """Which request a GET, or a client's message, asks for."""
     request_id = optional_id(said, "request_id", REQUEST_ID)
     if request_id is None:
-        raise RefusedError(400, "request_id must be given: as the last segment of the path, or in the query")
+        raise RefusedError(400, f"request_id must be given{where}")
     return request_id
 
 
@@ -135,6 +141,21 @@ def elsewhere(item: Item, link: str) -> Answer:
     """The answer is too large to go through Lambda."""
     body = {"status": "DONE", "request_id": item["request_id"], "session_id": item["session_id"]}
     return Answer(303, body, {"Location": link})
+
+
+def queued_frame(item: Item, *, reconnect: bool) -> Frame:
+    """The request has no answer yet."""
+    request_id, session_id = str(item["request_id"]), str(item["session_id"])
+    return frames.queued(
+        request_id=request_id, session_id=session_id, progress=item.get("progress"), reconnect=reconnect
+    )
+
+
+def refusal_frame(answer: Answer, request_id: str | None) -> Frame:
+    """Say in a frame what a caller of the HTTP API would be told."""
+    said = mapping(answer.body)
+    status = str(said.get("status", FAILED))
+    return frames.system(answer.status, str(said["error"]), request_id=request_id, status=status)
 
 
 def _check_stage(event: Mapping[str, Any]) -> None:

@@ -72,7 +72,7 @@ def submissions() -> Submissions:
         payloads=Payloads(lambda: client("s3"), setting("AK_CONSTRUCTS_PAYLOADS_BUCKET")),
         sessions=sessions,
         retention=int(setting("AK_CONSTRUCTS_RETENTION_SECONDS")),
-        default_wait_ms=core.GATEWAY_MS if setting("AK_CONSTRUCTS_MODE") == "rest_sync" else 0,
+        default_wait_ms=core.GATEWAY_MS if os.environ.get("AK_CONSTRUCTS_MODE") == "rest_sync" else 0,
         takes_large=setting("AK_CONSTRUCTS_TAKES_LARGE") == "true",
         now_ms=lambda: int(time.time() * 1000),
         rest=time.sleep,

@@ -44,6 +44,30 @@ class Submissions:
 
     def submit(self, event: Mapping[str, Any], submission: core.Submission) -> Answer:
         """Put a request into the table and then into the queue, and wait for its answer if the caller does."""
+        item = self.begin(submission)
+        if isinstance(item, Answer):
+            return item
+        if protocol.is_final(item):
+            return self._final(item)
+        wait = core.wait_ms(event, self.default_wait_ms)
+        return self._wait(event, item, wait) if wait else core.accepted(event, item)
+
+    def look_up(self, event: Mapping[str, Any], said: Mapping[str, Any]) -> Answer:
+        """Tell the state of a request to the user who submitted it."""
+        request_id = core.asked_id(said)
+        item = self.find(request_id, caller(event, said))
+        if item is None:
+            return core.not_found(request_id)
+        if protocol.is_final(item):
+            return self._final(item)
+        wait = core.wait_ms(event, 0)
+        return self._wait(event, item, wait) if wait else core.pending(event, item)
+
+    def begin(self, submission: core.Submission, *, endpoint_url: str | None = None) -> protocol.Item | Answer:
+        """Put a request into the table and then into the queue, and give its item, or say why not.
+
+        A request that has its answer is not put into the queue again.
+        """
         request = submission.request
         if not self.takes_large and len(messages.request_body(request)) > MAX_MESSAGE_BYTES:
             raise RefusedError(413, f"body must be at most {MAX_MESSAGE_BYTES:,} bytes for this agent")
@@ -67,29 +91,22 @@ class Submissions:
             return core.taken()
         item = self._settled(item)
         if protocol.is_final(item):
-            return self._final(item)
+            return item
         if not submission.names_session:
             request = replace(request, session_id=item["session_id"])  # sent again, it is in the session of the first
             if not self.sessions.claim(request.session_id, request.user_id, now=now, new=written.done):
                 return core.closed()
-        self._send(messages.request_body(request), item)
-        wait = core.wait_ms(event, self.default_wait_ms)
-        return self._wait(event, item, wait) if wait else core.accepted(event, item)
+        self._send(messages.request_body(request), item, endpoint_url)
+        return item
 
-    def look_up(self, event: Mapping[str, Any], said: Mapping[str, Any]) -> Answer:
-        """Tell the state of a request to the user who submitted it."""
-        request_id = core.asked_id(said)
-        user_id = caller(event, said)
+    def find(self, request_id: str, user_id: str | None) -> protocol.Item | None:
+        """Give a request's item as it is now, to the user who submitted it."""
         item = self.table.read(request_id, now=self.now_ms() // 1000)
         if item is None or not protocol.may_read(item, user_id=user_id):
-            return core.not_found(request_id)
-        item = self._settled(item)
-        if protocol.is_final(item):
-            return self._final(item)
-        wait = core.wait_ms(event, 0)
-        return self._wait(event, item, wait) if wait else core.pending(event, item)
+            return None
+        return self._settled(item)
 
-    def _send(self, body: str, item: protocol.Item) -> None:
+    def _send(self, body: str, item: protocol.Item, endpoint_url: str | None) -> None:
         """Send a request's message; sent again, the queue or the lease collapses the two."""
         fitted = self.payloads.fitted(body, MAX_MESSAGE_BYTES, folder=REQUESTS, session_id=item["session_id"])
         message = messages.request_message(
@@ -98,6 +115,7 @@ class Submissions:
             session_id=item["session_id"],
             user_id=item["user_id"] or None,
             redrives=item["redrives"],
+            endpoint_url=endpoint_url,
         )
         self.requests.send(message)
 

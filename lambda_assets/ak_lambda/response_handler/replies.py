@@ -1,4 +1,4 @@
-"""Brings a reply into the requests table, and tells whoever wants to know."""
+"""Brings a reply into the requests table, pushes the answer, and tells whoever wants to know."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ak_lambda.response_handler.streams import Streams
 from ak_lambda.shared import messages, protocol
 from ak_lambda.shared.messages import Received
 from ak_lambda.shared.payloads import ANSWERS, MAX_ITEM_BYTES, Payloads
@@ -27,6 +28,8 @@ class Replies:
         payloads: Where large answers are.
         retention: Seconds for which the request queue keeps a message, and answers are kept at least.
         now_ms: The clock.
+        streams: Takes a reply that is a piece of an answer; None where answers come whole.
+        push: Pushes a final answer to whoever asked, at least once while that is possible.
         tell: Who is told each final answer, at least once.
     """
 
@@ -35,13 +38,20 @@ class Replies:
     payloads: Payloads
     retention: int
     now_ms: Callable[[], int]
+    streams: Streams | None = None
+    push: Callable[[Received, protocol.Item], None] | None = None
     tell: Sequence[Callable[[Mapping[str, Any]], None]] = ()
 
     def handle(self, record: Mapping[str, Any]) -> None:
-        """Finish the request, unless it is finished or was redriven since."""
-        reply = messages.received(record)
+        """Finish the request, unless it is finished or was redriven since, or more pieces of its answer are to come."""
+        received = messages.received(record)
+        reply = received if self.streams is None else self.streams.reply(received)
+        if reply is None:
+            return
         item, counted = self._finish(reply)
         if counted:
+            if self.push is not None:  # first: somebody looks at a screen
+                self.push(reply, item)
             for tell in self.tell:
                 tell(_told(item))
         else:

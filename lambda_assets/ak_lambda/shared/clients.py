@@ -1,6 +1,7 @@
 """boto3's clients, one each for an environment."""
 
 import functools
+import threading
 from typing import Any
 
 import boto3
@@ -42,3 +43,23 @@ def waiting_client(service: str, *, wait_seconds: int, connections: int) -> Any:
 def patient_client(service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
     """Give the client of a service that slows down by itself when it is throttled."""
     return boto3.client(service, config=PATIENT)  # type: ignore[call-overload]
+
+
+_making = threading.Lock()
+
+
+def callback_client(endpoint: str, *, read_seconds: int = 5, attempts: int = 2) -> Any:  # noqa: ANN401 - boto3 makes its classes
+    """Give the client that posts to the connections of an endpoint; safe to ask for from several threads."""
+    with _making:  # boto3 makes one client at a time
+        return _callback_client(endpoint, read_seconds, attempts)
+
+
+@functools.lru_cache(maxsize=16)
+def _callback_client(endpoint: str, read_seconds: int, attempts: int) -> Any:  # noqa: ANN401
+    config = Config(
+        connect_timeout=1,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=16,
+    )
+    return boto3.client("apigatewaymanagementapi", endpoint_url=endpoint, config=_CONFIG.merge(config))

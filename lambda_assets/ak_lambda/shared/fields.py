@@ -12,6 +12,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_:.-]{1,96}")
 # 2026-11-21.
 GROUP_ID = re.compile(r"[!-~]{1,128}")
 
+MAX_PROGRESS_CHARACTERS = 1000  # of what the agent says that it is doing
+
 REFERENCE = "$ak_constructs_ref"  # stands for a body that is kept in S3; no caller's and no agent's may have it
 
 USER_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_:.@+=-]{1,128}")  # no slash: it ends the caller's own name

@@ -9,11 +9,16 @@ IDENTITY_VARIABLE = "akConstructsIdentity"  # a stage variable: set by the API, 
 
 
 def caller(event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
-    """Who is asking, by the rule of the API in front; nobody when that asks for no proof.
+    """Who is asking, by the rule of the API in front; nobody when that asks for no proof."""
+    return caller_by(str(mapping(event.get("stageVariables")).get(IDENTITY_VARIABLE, "")), event, payload)
+
+
+def caller_by(rule_with_key: str, event: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
+    """Who is asking, by a rule that is known; nobody when it asks for no proof.
 
     The payload is read by one rule only: `iam-body`, for backends that are trusted to name their end users.
     """
-    rule, _, key = str(mapping(event.get("stageVariables")).get(IDENTITY_VARIABLE, "")).partition(":")
+    rule, _, key = rule_with_key.partition(":")
     context = mapping(event.get("requestContext"))
     identity = mapping(context.get("identity"))
     authorizer = mapping(context.get("authorizer"))

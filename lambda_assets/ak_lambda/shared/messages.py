@@ -1,8 +1,9 @@
 """The messages of the queues: Agent Kernel's shapes, and what ours carry besides.
 
 A request message: the body is the request as JSON, with `user_id` and without empty fields; String attributes
-`request_id` and `user_id`; after a redrive `redrives`. A reply message: the body is the reply as JSON; the same
-attributes, `status_code`, and from our runner `attempt` and `redrives`. Both have the session as their group.
+`request_id` and `user_id`; `endpoint_url` where somebody waits at a WebSocket; after a redrive `redrives`. A reply
+message: the body is the reply as JSON; the same attributes, `status_code`, and from our runner `attempt` and
+`redrives`. Both have the session as their group.
 """
 
 import json
@@ -97,9 +98,22 @@ def request_body(request: Request) -> str:
     return json.dumps({name: value for name, value in body.items() if value is not None})
 
 
-def request_message(*, body: str, request_id: str, session_id: str, user_id: str | None, redrives: int) -> ToSend:
-    """Make a request message; sent again, it is the same."""
-    attributes = {"request_id": request_id, "user_id": user_id, "redrives": str(redrives) if redrives else None}
+def request_message(
+    *,
+    body: str,
+    request_id: str,
+    session_id: str,
+    user_id: str | None,
+    redrives: int,
+    endpoint_url: str | None = None,
+) -> ToSend:
+    """Make a request message; sent again, it is the same. With an endpoint, somebody waits at a WebSocket."""
+    attributes = {
+        "request_id": request_id,
+        "user_id": user_id,
+        "endpoint_url": endpoint_url,
+        "redrives": str(redrives) if redrives else None,
+    }
     return ToSend(
         body=body,
         attributes={name: value for name, value in attributes.items() if value is not None},

@@ -9,6 +9,7 @@ The item in the requests table is the truth; messages only move it, by the condi
     finish   PENDING        -> DONE | FAILED          by the first reply since the redrive; all others are ignored
     expire   PENDING        -> FAILED                 by a reader, when no message can be left
     redrive  FAILED         -> PENDING, redrives + 1  the only way back, before the message is sent
+    stream   PENDING        -> PENDING, attempt = its number   a run's answer comes in pieces, each an item of its own
 
 Plain values in, plain values out: no AWS, no clock. Times are seconds since 1970, but `created_at` is milliseconds.
 """
@@ -211,6 +212,40 @@ def redrive(request_id: str, *, session_id: str, now: int, retention: int) -> Up
         },
         add={"attempt": 1, "redrives": 1},
     )
+
+
+def stream(request_id: str, *, session_id: str, user_id: str | None, redrives: int, attempt: int, now: int) -> Update:
+    """Take a piece of a run's answer, unless pieces of a later run were taken already."""
+    return Update(
+        request_id,
+        equal={"status": PENDING, "session_id": session_id, "user_id": user_id or NOBODY, "redrives": redrives},
+        until={"attempt": attempt},
+        beyond={"expiry_time": now},
+        values={"attempt": attempt},
+    )
+
+
+def begin_streamed(change: Update, *, user_id: str | None, now_ms: int, retention: int) -> Put:
+    """Begin a request that has no item, by a piece of its answer: from now on its id is taken."""
+    begun = submit(
+        request_id=change.request_id,
+        session_id=change.equal["session_id"],
+        user_id=user_id,
+        body_hash=None,
+        now_ms=now_ms,
+        retention=retention,
+    )
+    return Put({**begun.item, "redrives": change.equal["redrives"], **change.values}, begun.now)
+
+
+def piece(name: str, *, text: str, now: int, retention: int) -> Put:
+    """Keep one piece of an answer."""
+    return Put({"request_id": name, "piece": text, "expiry_time": now + retention}, now)
+
+
+def piece_name(request_id: str, *, attempt: int, seq: int) -> str:
+    """Name a piece's item; `#` is in no request id."""
+    return f"{request_id}#{attempt}#{seq}"
 
 
 def is_final(item: Item) -> bool:

@@ -25,6 +25,9 @@ MAX_BODY_BYTES = 4 * 1024 * 1024  # of the event's JSON: room below Lambda's 6 M
 
 MAX_CONTAINERS = 200_000
 
+ROUTE = "route"  # the key by which API Gateway chooses a route: not a part of the request
+RESUME = "resume"  # the route that asks for what was asked before
+
 _OWN_KEYS = frozenset({"prompt", "session_id", "request_id", "agent"})
 
 
@@ -41,7 +44,7 @@ class Request:
 
 
 def kind_of(event: object) -> str:
-    """Tell events apart by their shape: `ping`, `sqs`, `http` (REST or HTTP API proxy) or `direct`."""
+    """Tell events apart by their shape: `ping`, `sqs`, `http` (REST or HTTP API proxy), `websocket` or `direct`."""
     if not isinstance(event, Mapping):
         raise RefusedError(400, f"event must be an object, got {json_type(event)}")
     records = event.get("Records")
@@ -59,6 +62,8 @@ def kind_of(event: object) -> str:
         raise RefusedError(400, "event must be a request or an API's event, got both")
     if not found and (is_ping(event) or is_scheduled(event)):
         return "ping"
+    if found == ["http"] and "connectionId" in event["requestContext"]:
+        return "websocket"
     return found[0] if found else "direct"
 
 
@@ -80,6 +85,27 @@ def request_of(event: Mapping[str, Any], payload: Mapping[str, Any], new_id: Cal
         idempotency_key=header(event, "idempotency-key"),
         new_id=new_id,
     )
+
+
+def socket_message(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the JSON object that a client of a WebSocket sent."""
+    return _json_object(_text(event))
+
+
+def socket_payload(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a client of a WebSocket sent in its flat form and without its route."""
+    return _flat({name: value for name, value in message.items() if name != ROUTE})
+
+
+def named_request(payload: Mapping[str, Any]) -> str | None:
+    """Give the request id that a client named, if it can be one: even a refusal says what it is about."""
+    request_id = payload.get("request_id")
+    return request_id if isinstance(request_id, str) and REQUEST_ID.fullmatch(request_id) else None
+
+
+def socket_request(payload: Mapping[str, Any], *, user_id: str, new_id: Callable[[], str]) -> Request:
+    """Make a request of what a client of a WebSocket sent; who that is was said when it connected."""
+    return _request(payload, user_id=user_id, idempotency_key=None, new_id=new_id)
 
 
 def header(event: Mapping[str, Any], name: str) -> object:

@@ -1,12 +1,15 @@
 """The requests table: makes the protocol's changes, each as one conditional write."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ak_lambda.shared.protocol import Change, Item, Put
+
+MOST_READ = 100  # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html, read 2026-11-21
+MAX_ROUNDS = 20  # of 16 MB, what one call gives at most: all items of one reading are less
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,20 @@ class RequestsTable:
         key = {"request_id": {"S": request_id}}
         response = self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
         return _live(response.get("Item"), now)
+
+    def read_many(self, request_ids: Sequence[str], *, now: int) -> dict[str, Item]:
+        """Give up to MOST_READ items as they are now, by their ids; what is not there is left out."""
+        asked: Any = {self._name: {"Keys": [{"request_id": {"S": each}} for each in request_ids]}}
+        asked[self._name]["ConsistentRead"] = True
+        found: dict[str, Item] = {}
+        for _ in range(MAX_ROUNDS):
+            response = self._client.batch_get_item(RequestItems=asked)
+            items = (_live(each, now) for each in response["Responses"].get(self._name, []))
+            found |= {item["request_id"]: item for item in items if item}
+            asked = response.get("UnprocessedKeys")
+            if not asked:
+                return found
+        raise RuntimeError("the table gives too little at a time")
 
     def write(self, change: Change, *, now: int) -> Written:
         """Make a change if its conditions hold, and give the item as it then is."""

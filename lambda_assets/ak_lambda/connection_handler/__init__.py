@@ -1,0 +1,1 @@
+"""Keeps who is connected, and answers what is no message to the agent."""
