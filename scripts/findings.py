@@ -1,5 +1,6 @@
 """Each public construct as users define it, and what cdk-nag finds of it."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from ak_constructs import (
     SessionStore,
     SharedCapacityProvider,
     VersionPruner,
+    WebSocketAgentApi,
 )
 from examples.agent_platform import acknowledgements as agent_platform
 from examples.agent_platform.app import AgentPlatformStack
@@ -37,6 +39,8 @@ from examples.local.nag import Acknowledgement
 from examples.local.reasons import REASONS
 from examples.queued_pipeline import acknowledgements as queued_pipeline
 from examples.queued_pipeline.app import QueuedPipelineStack
+from examples.websocket_chat import acknowledgements as websocket_chat
+from examples.websocket_chat.app import WebSocketChatStack
 from scripts.checkov import checkov
 
 ENTRY = Path(__file__).parents[1] / "examples" / "chat_api" / "agent"
@@ -61,6 +65,9 @@ PLACES = {
     "Pipeline/Queue/Sessions/": ("SessionStore", "sessions"),
     "Pipeline/Queue/": ("AgentQueue", "queue"),
     "Pipeline/": ("QueuedAgentPipeline", "pipeline"),
+    "Chat/Queue/Sessions/": ("SessionStore", "sessions"),
+    "Chat/Queue/": ("AgentQueue", "queue"),
+    "Chat/": ("WebSocketAgentApi", "chat"),
     "Sessions/": ("SessionStore", "sessions"),
     "Warm/": ("KeepWarm", "warm"),
     "Pruner/": ("VersionPruner", "pruner"),
@@ -70,6 +77,7 @@ EXAMPLES: dict[str, tuple[Callable[[cdk.App, str], cdk.Stack], ModuleType]] = {
     "agent_platform": (AgentPlatformStack, agent_platform),
     "chat_api": (ChatApiStack, chat_api),
     "queued_pipeline": (QueuedPipelineStack, queued_pipeline),
+    "websocket_chat": (WebSocketChatStack, websocket_chat),
 }
 CONTEXT = {"aws:cdk:bundling-stacks": [], "aws:cdk:enable-path-metadata": True}
 Names = dict[str, IConstruct]  # by the names that users give their variables
@@ -134,6 +142,18 @@ def pipeline(how: str) -> Define:
     return define
 
 
+def chat(how: str, *, buffered: bool = True) -> Define:
+    """Define a WebSocket API in front of an agent, with a route of the user's."""
+
+    def define(stack: cdk.Stack) -> Names:
+        given = authorization(stack, how)
+        function = AgentFunction(stack, "Agent", entry=ENTRY)
+        made = WebSocketAgentApi(stack, "Chat", agent=function, authorization=given, buffered=buffered)
+        return {"agent": function, "chat": made, **({"queue": made.queue} if made.queue else {})}
+
+    return define
+
+
 def dynamodb_sessions(stack: cdk.Stack) -> Names:
     """Define sessions in DynamoDB."""
     return {"sessions": SessionStore(stack, "Sessions")}
@@ -194,16 +214,23 @@ def network(stack: cdk.Stack) -> ec2.IVpc:
     )
 
 
+CHAT = chat("iam")
 # Of each construct, how it is used, and what defines it so.
 CASES: dict[str, dict[str, Define]] = {
     "AgentFunction": {
         "": agent,
         "Behind an `AgentQueue`": pipeline("iam"),
+        "Behind a `WebSocketAgentApi`": CHAT,
         "On a `SharedCapacityProvider`": pool,
     },
     "AgentApi": {f"With `Authorization.{how}()`": api(how) for how in AUTHORIZATIONS},
     "QueuedAgentPipeline": {f"With `Authorization.{how}()`": pipeline(how) for how in AUTHORIZATIONS if how != ALIKE},
-    "AgentQueue": {"": pipeline("iam")},
+    "WebSocketAgentApi": {
+        "With `Authorization.iam()`": CHAT,
+        "With `Authorization.jwt()`": chat("jwt"),
+        "With `buffered=False`": chat("iam", buffered=False),
+    },
+    "AgentQueue": {"": pipeline("iam"), "Behind a `WebSocketAgentApi`": CHAT},
     "SessionStore": {"": dynamodb_sessions, "`SessionStore.redis`": redis_sessions},
     "KeepWarm": {"": keep_warm, "With `after_deployment=True`": keep_warm_after_deployment},
     "VersionPruner": {
@@ -303,6 +330,8 @@ def names_in_ids(names: Names) -> dict[str, str]:
         resources["function"] = names["agent"]
     if isinstance(queue := names.get("queue"), AgentQueue):
         resources["payloads"] = queue.payloads
+    if isinstance(api := names.get("chat"), WebSocketAgentApi):
+        resources["socket_api"] = api.api
     return {
         cdk.Stack.of(resource).get_logical_id(cast(cdk.CfnElement, resource.node.default_child)): name
         for name, resource in resources.items()
@@ -316,7 +345,7 @@ def placed(found: set[tuple[str, str]], stands: dict[str, str]) -> set[Finding]:
         beginning = next(beginning for beginning in PLACES if path.startswith(beginning))
         general = id_
         for logical_id, name in stands.items():
-            general = general.replace(f"<{logical_id}.", f"<{{{name}}}.")
+            general = re.sub(rf"<{logical_id}(?=[.>])", f"<{{{name}}}", general)
         findings.add(Finding(*PLACES[beginning], path.removeprefix(beginning), general))
     return findings
 

@@ -14,6 +14,7 @@ FINDINGS_MD = Path(__file__).parents[1] / "docs" / "findings.md"
 VARIABLES = {HIPAA: "HIPAA", R4: "R4", R5: "R5", PCI: "PCI"}
 STANDS = {
     "function": "function = cdk.Stack.of(agent).get_logical_id(agent.node.default_child)",
+    "socket_api": "socket_api = cdk.Stack.of(chat).get_logical_id(chat.api.node.default_child)",
     "payloads": "payloads = cdk.Stack.of(queue).get_logical_id(queue.payloads.node.default_child)",
 }
 HEADER = """<!-- Written by `uv run projen docs`: change examples/local/reasons.py or scripts/findings.py instead. -->
@@ -36,7 +37,9 @@ PASTE = """
 
 Copy [nag.py](../examples/local/nag.py), which writes a reason at the exact resource for cdk-nag and for Checkov, and
 below it what fits your stack. Leave out what you end, and give your own reason where ours does not fit. A test runs
-each block and expects that nothing is found afterwards.
+each block and expects that nothing is found afterwards. A name stands for your construct: `agent`, `chat` for a
+`WebSocketAgentApi`, and `queue` for `chat.queue` or `pipeline.queue` where you made none. Another `chat_route` and
+routes of `add_route` have findings by their own names.
 
 ```python
 import aws_cdk as cdk
@@ -73,7 +76,7 @@ def _where(found: Iterable[Finding]) -> str:
     where: dict[str, set[str]] = {}
     for finding in found:
         path = finding.path.removesuffix("/Resource").removesuffix("/DefaultPolicy")
-        path = path.removeprefix("RestApi/").removeprefix("Default/")
+        path = path.removeprefix("RestApi/").removeprefix("Default/").removeprefix("WebSocketApi/")
         part = finding.scope.partition(".")[2] or path
         where.setdefault(finding.construct, set()).add("" if part == "Resource" else part)
     named = {construct: sorted(where[construct] - {""}) for construct in CASES if construct in where}

@@ -4,6 +4,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Match, Template
@@ -205,3 +206,38 @@ def test_one_value_serves_several_apis(stack: cdk.Stack, agent: AgentFunction, a
     AgentApi(stack, "One", agent=agent, authorization=authorization)
     AgentApi(stack, "Two", agent=agent, authorization=authorization)
     Template.from_stack(stack).resource_count_is("AWS::ApiGateway::Authorizer", 2)
+
+
+def test_a_websocket_asks_who_connects(stack: cdk.Stack, asked: lambda_.Function) -> None:
+    """IAM, or a function with the whole request: what is remembered for how long is a matter of REST APIs."""
+    assert isinstance(Authorization.iam().define_for_websocket(stack), authorizers.WebSocketIamAuthorizer)
+    remembered = Authorization.lambda_function(asked, user_key="id", cache_ttl=cdk.Duration.minutes(1))
+    assert isinstance(remembered.define_for_websocket(stack), authorizers.WebSocketLambdaAuthorizer)
+
+
+def test_fails_when_a_websocket_would_not_know_who_connects(stack: cdk.Stack, asked: lambda_.Function) -> None:
+    """What is pushed is addressed to a user; each refusal says what to do instead, and nothing is defined."""
+    pool = cognito.UserPool.from_user_pool_id(stack, "Pool", "eu-west-1_Users")
+    before = len(stack.node.children)
+    refused = {
+        r"authorization must say who connects to a WebSocket API, got Authorization.public\(\); a function of yours "
+        r"can give each guest an id of its own: Authorization.lambda_function\(": Authorization.public(),
+        r"authorization must say who connects to a WebSocket API, got Authorization.api_key\(\); a fu": (
+            Authorization.api_key()
+        ),
+        r"authorization must name the app clients for a WebSocket API, got Authorization.cognito\(\); give "
+        r"Authorization.jwt\(issuer=pool": Authorization.cognito([pool]),
+        r"end_user_from_body must be False for a WebSocket API, got True; who connects says who it is": (
+            Authorization.iam(end_user_from_body=True)
+        ),
+        r"user_key must be given for a WebSocket API, got None; what is pushed is addressed to a user: have the": (
+            Authorization.lambda_function(asked, user_key=None)
+        ),
+        r"token_header must be left out for a WebSocket API, got 'X-Token'; its authorizers are given the whole": (
+            Authorization.lambda_function(asked, user_key="id", token_header="X-Token")
+        ),
+    }
+    for message, authorization in refused.items():
+        with pytest.raises(ValueError, match=f"^{message}"):
+            authorization.define_for_websocket(stack)
+    assert len(stack.node.children) == before

@@ -17,11 +17,13 @@ from ak_constructs import (
     AgentApi,
     AgentFunction,
     AgentQueue,
+    Authorization,
     KeepWarm,
     QueuedAgentPipeline,
     SessionStore,
     SharedCapacityProvider,
     VersionPruner,
+    WebSocketAgentApi,
 )
 
 DECRYPT = ("kms:Decrypt",)
@@ -66,11 +68,16 @@ def everything(stack: cdk.Stack, entry: Path, key: kms.IKey) -> dict[str, list[s
     KeepWarm(stack, "Warm", targets=[agent], key=key)
     VersionPruner(stack, "Pruner", functions=[agent], key=key)
     SharedCapacityProvider(stack, "Pool", vpc=vpc, key=key)
+    tokens = Authorization.jwt(issuer="https://issuer.example.com", audience=["agents"])
+    third = AgentFunction(stack, "Third", entry=str(entry), key=key)
+    WebSocketAgentApi(stack, "Chat", agent=third, authorization=tokens, buffered=False, key=key)
     function, logs, queue = "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::SQS::Queue"
     handlers = [function, logs]
     return {
         "Agent": handlers,
         "Other": handlers,
+        "Third": handlers,
+        "Chat": [*(2 * handlers), logs, "AWS::DynamoDB::GlobalTable"],
         "Api": [*handlers, logs],
         "Redis": ["AWS::ElastiCache::ServerlessCache"],
         "Pipeline": [
@@ -147,6 +154,28 @@ def test_a_role_may_use_the_key_for_what_it_does_and_through_that_service_only(
     assert {role: uses(stack, role, key) for role in expected} == {
         role: sorted(each) for role, each in expected.items()
     }
+
+
+def test_connections_are_read_and_written_with_the_key_of_their_table(
+    stack: cdk.Stack, agent: AgentFunction, key: kms.Key
+) -> None:
+    """Of one that another API defined too; whoever pushes deletes what is gone, whoever is looked up is only read."""
+    queue = AgentQueue(stack, "Queue", agent=agent)
+    one = WebSocketAgentApi(stack, "One", agent=queue, authorization=Authorization.iam(), key=key)
+    WebSocketAgentApi(
+        stack, "Two", agent=queue, authorization=Authorization.iam(), connections=one.connections_table, key=key
+    )
+    read, write = (READ_ITEMS, "dynamodb"), (WRITE_ITEMS, "dynamodb")
+    expected = {
+        "OneConnectionHandlerRole": [read, write],
+        "OneMessageHandlerRole": [read, write],
+        "TwoConnectionHandlerRole": [read, write],
+        "TwoMessageHandlerRole": [read, write],
+        "QueueResponseHandlerRole": [read, write],
+        "AgentRole": [read, write],
+        "QueueRedriveRole": [],
+    }
+    assert {role: uses(stack, role, key) for role in expected} == expected
 
 
 def test_an_agent_with_a_handler_of_its_own_uses_queues_and_sessions_only(stack: cdk.Stack, key: kms.Key) -> None:

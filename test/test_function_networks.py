@@ -13,11 +13,13 @@ from ak_constructs import (
     AgentApi,
     AgentFunction,
     AgentQueue,
+    Authorization,
     KeepWarm,
     QueuedAgentPipeline,
     SessionStore,
     SharedCapacityProvider,
     VersionPruner,
+    WebSocketAgentApi,
 )
 from ak_constructs._function import NETWORK_ACTIONS
 from test.support import statements
@@ -40,7 +42,9 @@ def networks(stack: cdk.Stack) -> Mapping[str, Any]:
     return {name[:-8]: function["Properties"].get("VpcConfig") for name, function in functions.items()}
 
 
-def test_every_function_of_ours_runs_where_it_is_told_to(stack: cdk.Stack, agent: AgentFunction, vpc: ec2.Vpc) -> None:
+def test_every_function_of_ours_runs_where_it_is_told_to(
+    stack: cdk.Stack, agent: AgentFunction, vpc: ec2.Vpc, entry: Path
+) -> None:
     """In those subnets, with that security group, and with the permission for it; the agent stays where it was."""
     group = ec2.SecurityGroup(stack, "Group", vpc=vpc)
     subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
@@ -48,6 +52,9 @@ def test_every_function_of_ours_runs_where_it_is_told_to(stack: cdk.Stack, agent
     QueuedAgentPipeline(stack, "Pipeline", agent=agent, vpc=vpc, vpc_subnets=subnets, security_groups=[group])
     KeepWarm(stack, "Warm", targets=[agent], vpc=vpc, vpc_subnets=subnets, security_groups=[group])
     VersionPruner(stack, "Pruner", functions=[agent], vpc=vpc, vpc_subnets=subnets, security_groups=[group])
+    other = AgentFunction(stack, "Other", entry=entry)
+    inside: dict[str, Any] = {"vpc": vpc, "vpc_subnets": subnets, "security_groups": [group]}
+    WebSocketAgentApi(stack, "Chat", agent=other, authorization=Authorization.iam(), **inside)
     (subnet,) = vpc.isolated_subnets
     there = {
         "SecurityGroupIds": [stack.resolve(group.security_group_id)],
@@ -62,8 +69,13 @@ def test_every_function_of_ours_runs_where_it_is_told_to(stack: cdk.Stack, agent
         "PipelineQueueRedrive",
         "WarmWarmer",
         "PrunerFunction",
+        "ChatConnectionHandler",
+        "ChatMessageHandler",
+        "ChatQueueResponseHandler",
+        "ChatQueueDeadLetterHandler",
+        "ChatQueueRedrive",
     ]
-    assert networks(stack) == {"Agent": None, **dict.fromkeys(ours, there)}
+    assert networks(stack) == {"Agent": None, "Other": None, **dict.fromkeys(ours, there)}
     for name in ours:
         assert statements(stack, f"{name}Role").count(NETWORK) == 1
         assert statements(stack, f"{name}Role", effect="Deny") == [NETWORK], "to its own code"

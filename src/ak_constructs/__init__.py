@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ak_constructs.session_store import SessionStore as SessionStore
     from ak_constructs.shared_capacity_provider import SharedCapacityProvider as SharedCapacityProvider
     from ak_constructs.version_pruner import VersionPruner as VersionPruner
+    from ak_constructs.websocket_agent_api import WebSocketAgentApi as WebSocketAgentApi
 
 __all__ = [
     "AgentApi",
@@ -24,6 +25,7 @@ __all__ = [
     "SessionStore",
     "SharedCapacityProvider",
     "VersionPruner",
+    "WebSocketAgentApi",
 ]
 
 _MODULES = {
@@ -36,6 +38,7 @@ _MODULES = {
     "SessionStore": "ak_constructs.session_store",
     "SharedCapacityProvider": "ak_constructs.shared_capacity_provider",
     "VersionPruner": "ak_constructs.version_pruner",
+    "WebSocketAgentApi": "ak_constructs.websocket_agent_api",
 }
 
 

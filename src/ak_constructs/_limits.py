@@ -17,6 +17,30 @@ API_GATEWAY_WEBSOCKET_AUTHORIZER_BYTES: Final = 8192
 """What the authorizer of a WebSocket API may return, cannot be raised. Read 2026-11-21.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
 
+API_GATEWAY_WEBSOCKET_INTEGRATION_TIMEOUT_SECONDS: Final = 29
+"""How long a route of a WebSocket API waits for its function, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
+API_GATEWAY_WEBSOCKET_IDLE_SECONDS: Final = 600
+"""How long a connection lives on which nothing is sent, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
+API_GATEWAY_WEBSOCKET_CONNECTION_SECONDS: Final = 7200
+"""How long any connection lives, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
+API_GATEWAY_WEBSOCKET_FRAME_BYTES: Final = 32_768
+"""One frame; whoever sends a longer one is disconnected with code 1009, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
+API_GATEWAY_WEBSOCKET_MESSAGE_BYTES: Final = 131_072
+"""All frames of one message, cannot be raised. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
+API_GATEWAY_WEBSOCKET_ROUTES: Final = 300
+"""Routes of a WebSocket API, $connect and the like too; more by a quota increase. Read 2026-11-21.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
 LAMBDA_TIMEOUT_SECONDS: Final = 900
 """Longest run of a function outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

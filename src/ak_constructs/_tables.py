@@ -10,7 +10,7 @@ from constructs import Construct
 
 from ak_constructs._encryption import READ_ITEM_ACTIONS, WRITE_ITEM_ACTIONS, check_key, let_use
 
-READ_ONLY = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"}
+READ_ONLY = {"dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query"}
 
 
 def define_table(

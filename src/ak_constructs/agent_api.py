@@ -149,7 +149,7 @@ class AgentApi(Construct):
         check_chat_path(agent, chat_path)
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         self._timeout = _check_timeouts(agent, raised_timeout)
-        authorization = check_authorization(authorization)
+        authorization = check_authorization(authorization or Authorization.iam())
 
         self.chat_path: str = chat_path
         self._front = define_front(

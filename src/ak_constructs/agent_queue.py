@@ -14,7 +14,8 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from ak_constructs._agent import agent_function_of, mark_as_queued
+from ak_constructs._agent import agent_function_of, has_own_handler, mark_as_queued
+from ak_constructs._connections import Connections
 from ak_constructs._function import Surroundings, define_function, function_behind
 from ak_constructs._limits import (
     LAMBDA_SQS_CONCURRENCY,
@@ -103,7 +104,7 @@ class AgentQueue(Construct):
     receives, reads or sends, `kms:GenerateDataKey` where it sends or writes objects, `kms:DescribeKey` for items and,
     to write some, `kms:Encrypt`, `kms:GenerateDataKeyWithoutPlaintext`, `kms:ReEncryptFrom` and `kms:ReEncryptTo`,
     through SQS, S3 or DynamoDB only; so do those whom the `grant_...` methods let in. What SQS moves to the dead
-    letters stays encrypted as it was: nobody needs more for that.
+    letters stays encrypted as it was: nobody needs more for that. `WebSocketAgentApi` says what it adds.
 
     **In a VPC** (`vpc`) the three functions get a security group of their own, and their roles what `AgentFunction`
     says. `docs/private.md` has the VPC endpoints that they need. The agent's network is the agent's own.
@@ -188,7 +189,8 @@ class AgentQueue(Construct):
     ) -> None:
         super().__init__(scope, id)
         function = agent_function_of(agent, self)
-        self._own_handler = not isinstance(function, AgentFunction) or function.has_own_handler
+        self._own_handler = has_own_handler(function)
+        self._websocket_mode: str | None = None
         check_at_least("max_receive_count", max_receive_count, DEFAULT_MAX_RECEIVE_COUNT, "AWS advises so many")
         check_between("max_concurrency", max_concurrency, LAMBDA_SQS_CONCURRENCY)
         visibility = self._visibility_seconds(function)
@@ -272,21 +274,47 @@ class AgentQueue(Construct):
         return self.parked_queue.metric_approximate_number_of_messages_visible()
 
     def name_mode(self, mode: str) -> None:
-        """Tell an agent with a handler of its own how its answers are asked for, in Agent Kernel's words."""
+        """Tell an agent with a handler of its own how its answers are asked for, in Agent Kernel's words.
+
+        A WebSocket API's word is the last: in another mode the handler would not say of an answer who waits for it.
+        """
         function = function_behind(self.agent)
         if self._own_handler and function:
-            function.add_environment("AK_EXECUTION__MODE", mode)
+            function.add_environment("AK_EXECUTION__MODE", self._websocket_mode or mode)
 
-    def connect_request_handler(self, function: lambda_.Function) -> None:
-        """Let a function of ours submit requests, wait for them and read their answers."""
+    def connect_request_handler(self, function: lambda_.Function, *, large: bool = True) -> None:
+        """Let a function of ours submit requests, large ones too or not, wait for them and read their answers."""
+        takes_large = large and self.takes_large_requests
         self._let_use_items(function, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         let_send(self.request_queue, function)
         let_use_objects(self.payloads, function, "s3:GetObject", "answers/*")
-        if self.takes_large_requests:
+        if takes_large:
             let_use_objects(self.payloads, function, "s3:PutObject", "requests/*")
         self._tell(function, requests=True)
-        function.add_environment("AK_CONSTRUCTS_TAKES_LARGE", str(self.takes_large_requests).lower())
+        function.add_environment("AK_CONSTRUCTS_TAKES_LARGE", str(takes_large).lower())
         self.session_store.attach(function)
+
+    def check_websocket(self, mode: str) -> None:
+        """Raise when another WebSocket API in front of this queue has another mode: the agent knows one."""
+        if self._websocket_mode not in {None, mode}:
+            raise ValueError(
+                f"mode must be the same for all WebSocket APIs in front of a queue, got {mode!r} after "
+                f"{self._websocket_mode!r}; make a second AgentFunction of the same entry, the asset is shared"
+            )
+
+    def connect_websocket(self, connections: Connections, *, mode: str) -> None:
+        """Have answers pushed to the connections of those who asked, and by our runner also what comes before them."""
+        self.check_websocket(mode)
+        self._websocket_mode = mode
+        self.name_mode(mode)
+        function = None if self._own_handler else function_behind(self.agent)
+        for pushing in filter(None, (self.response_handler, function)):
+            connections.let_push(pushing)
+            connections.name_table(pushing)
+        let_use_objects(self.payloads, self.response_handler, "s3:GetObject", "answers/*")
+        if mode == "stream":  # pieces come as replies, and are kept until the last makes an answer of them
+            self._let_use_items(self.response_handler, "dynamodb:BatchGetItem")
+            self.response_handler.add_environment("AK_CONSTRUCTS_STREAMS", "true")
 
     def _kept_days(self) -> int:
         """As long as a body may be needed: waiting, as a dead letter, parked, waiting again, and then as an answer."""

@@ -67,7 +67,8 @@ class Authorization(ABC):
     """Defines how callers of an API prove who they are, and which proof becomes the agent's `turn.user_id`.
 
     Made by a factory, so that half of one cannot be written. One value may serve several APIs; each gets an
-    authorizer of its own.
+    authorizer of its own. A `WebSocketAgentApi`, which must know who connects, takes `.jwt()`, `.lambda_function()` and
+    `.iam()`.
 
     Example:
         ```python
@@ -85,15 +86,15 @@ class Authorization(ABC):
     def define(self, scope: Construct, api: apigateway.RestApi, key: kms.IKey | None) -> MethodAuthorization:
         """Define what this authorization needs and give what each method asks; called by the API's construct."""
 
+    @abstractmethod
     def define_for_websocket(
-        self, _scope: Construct, _key: kms.IKey | None = None
+        self, scope: Construct, key: kms.IKey | None = None
     ) -> apigatewayv2.IWebSocketRouteAuthorizer:
-        """Define what authorizes the route `$connect` of a WebSocket API; only `.jwt()` can.
+        """Define what authorizes the route `$connect` of a WebSocket API, the only one at which anybody is asked.
 
         Raises:
-            ValueError: This authorization is for REST APIs only.
+            ValueError: This authorization cannot say there who somebody is.
         """
-        raise ValueError("the authorization of a WebSocket API must be Authorization.jwt(), got another; use that one")
 
     @property
     def gateway_errors(self) -> Mapping[str, tuple[apigateway.ResponseType, str]]:
@@ -208,8 +209,8 @@ class Authorization(ABC):
             token_header: The header whose value a TOKEN authorizer is given, instead of the whole request. Without
                 the header API Gateway answers 401 by itself. Defaults to a REQUEST authorizer, always asked.
             cache_ttl: How long API Gateway remembers a result, at most 3600 s: by header `Authorization`, path and
-                method for REQUEST; by the token alone for TOKEN, so its policy must then cover every route. Defaults
-                to not at all: each request asks the function.
+                method for REQUEST; by the token alone for TOKEN, so its policy must then cover every route. A
+                WebSocket API asks once for each connection. Defaults to not at all: each request asks the function.
 
         Raises:
             ValueError: `user_key` is no name, or `cache_ttl` is too long.
@@ -240,12 +241,11 @@ class Authorization(ABC):
         return _Public()
 
 
-def check_authorization(given: Authorization | None) -> Authorization:
-    """Give what callers must prove; IAM when nothing was said."""
-    authorization = given or Authorization.iam()
-    if not isinstance(authorization, Authorization):
-        raise TypeError(f"authorization must be made by a factory, such as Authorization.iam(), got {authorization!r}")
-    return authorization
+def check_authorization(given: Authorization) -> Authorization:
+    """Give what callers must prove."""
+    if not isinstance(given, Authorization):
+        raise TypeError(f"authorization must be made by a factory, such as Authorization.iam(), got {given!r}")
+    return given
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,6 +258,17 @@ class _Iam(Authorization):
 
     def define(self, _scope: Construct, _api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         return MethodAuthorization(authorization_type=apigateway.AuthorizationType.IAM)
+
+    def define_for_websocket(
+        self, _scope: Construct, _key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        if self.end_user_from_body:
+            raise ValueError(
+                "end_user_from_body must be False for a WebSocket API, got True; who connects says who it is, and "
+                "a message's user_id is only data: let each user connect, or give an id by "
+                "Authorization.lambda_function()"
+            )
+        return apigatewayv2_authorizers.WebSocketIamAuthorizer()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,6 +293,14 @@ class _Cognito(Authorization):
                 results_cache_ttl=cdk.Duration.minutes(5),
             ),
             scopes=self.scopes,
+        )
+
+    def define_for_websocket(
+        self, _scope: Construct, _key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        raise ValueError(
+            "authorization must name the app clients for a WebSocket API, got Authorization.cognito(); give "
+            "Authorization.jwt(issuer=pool.user_pool_provider_url, audience=[client.user_pool_client_id])"
         )
 
 
@@ -363,6 +382,21 @@ class _LambdaFunction(Authorization):
             authorization_type=apigateway.AuthorizationType.CUSTOM, authorizer=self._authorizer(scope)
         )
 
+    def define_for_websocket(
+        self, _scope: Construct, _key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        if self.user_key is None:
+            raise ValueError(
+                "user_key must be given for a WebSocket API, got None; what is pushed is addressed to a user: have the "
+                "function put an id into its context, of a guest too"
+            )
+        if self.token_header is not None:
+            raise ValueError(
+                f"token_header must be left out for a WebSocket API, got {self.token_header!r}; its authorizers are "
+                "given the whole request: read the header in the function"
+            )
+        return apigatewayv2_authorizers.WebSocketLambdaAuthorizer("Authorizer", self.function, identity_source=[])
+
     def _authorizer(self, scope: Construct) -> apigateway.IAuthorizer:
         cache_ttl = self.cache_ttl or cdk.Duration.seconds(0)
         if self.token_header:
@@ -412,6 +446,11 @@ class _ApiKey(Authorization):
         plan.add_api_key(key)
         return MethodAuthorization(authorization_type=apigateway.AuthorizationType.NONE, usage_plan=plan, api_key=key)
 
+    def define_for_websocket(
+        self, _scope: Construct, _key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        raise _nobody_known("api_key")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Public(Authorization):
@@ -421,3 +460,16 @@ class _Public(Authorization):
 
     def define(self, _scope: Construct, _api: apigateway.RestApi, _key: kms.IKey | None) -> MethodAuthorization:
         return MethodAuthorization(authorization_type=apigateway.AuthorizationType.NONE)
+
+    def define_for_websocket(
+        self, _scope: Construct, _key: kms.IKey | None = None
+    ) -> apigatewayv2.IWebSocketRouteAuthorizer:
+        raise _nobody_known("public")
+
+
+def _nobody_known(factory: str) -> ValueError:
+    """What is pushed is addressed to a user."""
+    return ValueError(
+        f"authorization must say who connects to a WebSocket API, got Authorization.{factory}(); a function of yours "
+        "can give each guest an id of its own: Authorization.lambda_function(function, user_key=...)"
+    )

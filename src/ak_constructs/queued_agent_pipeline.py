@@ -1,7 +1,6 @@
 """Put a REST API in front of an agent's queue: wait for the answer, or submit and ask later."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -16,7 +15,8 @@ from constructs import Construct
 
 from ak_constructs._alarms import define_alarm
 from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
-from ak_constructs._function import Surroundings, define_function, function_behind
+from ak_constructs._function import Surroundings, define_function
+from ak_constructs._in_front import around_submitter, queue_of
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
 from ak_constructs._rest_api import (
     DEFAULT_RATE_LIMIT,
@@ -27,7 +27,6 @@ from ak_constructs._rest_api import (
     define_web_acl,
 )
 from ak_constructs._validation import check_at_least, check_matches
-from ak_constructs.agent_function import AgentFunction
 from ak_constructs.agent_queue import AgentQueue
 from ak_constructs.authorization import Authorization, check_authorization
 
@@ -167,11 +166,11 @@ class QueuedAgentPipeline(Construct):
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         if max_waiting is not None:
             check_at_least("max_waiting", max_waiting, 1, "leave it out to let the account's pool bound it")
-        authorization = check_authorization(authorization)
+        authorization = check_authorization(authorization or Authorization.iam())
 
         self.chat_path: str = chat_path
         self._around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
-        self.queue: AgentQueue = self._queue_of(agent)
+        self.queue: AgentQueue = queue_of(self, agent, self._around)
         self._front = define_front(
             self,
             authorization=authorization,
@@ -233,19 +232,6 @@ class QueuedAgentPipeline(Construct):
         """Give the number of callers that wait or are being answered, the most in 5 minutes."""
         return self.request_handler.metric("ConcurrentExecutions", statistic="Maximum")
 
-    def _queue_of(self, agent: lambda_.IFunction | AgentQueue) -> AgentQueue:
-        if isinstance(agent, AgentQueue):
-            return agent
-        return AgentQueue(
-            self,
-            "Queue",
-            agent=agent,
-            key=self._around.key,
-            vpc=self._around.vpc,
-            vpc_subnets=self._around.vpc_subnets,
-            security_groups=self._around.security_groups,
-        )
-
     def _define_request_handler(self, mode: str, max_waiting: int | None) -> lambda_.Function:
         function = define_function(
             self,
@@ -254,19 +240,11 @@ class QueuedAgentPipeline(Construct):
             memory_size=REQUEST_HANDLER_MEMORY_MIB,
             timeout=REQUEST_HANDLER_TIMEOUT,
             reserved_concurrent_executions=max_waiting,
-            around=self._around_request_handler(),
+            around=around_submitter(self.queue, self._around),
         )
         function.add_environment("AK_CONSTRUCTS_MODE", mode)
         self.queue.connect_request_handler(function)
         return function
-
-    def _around_request_handler(self) -> Surroundings:
-        """Give the agent's network where that holds the sessions: who submits must look there whose a session is."""
-        function = function_behind(self.queue.agent)
-        in_redis = self.queue.session_store.memory_backend == "redis"
-        if self._around.vpc or not in_redis or not isinstance(function, AgentFunction):
-            return self._around
-        return replace(self._around, vpc=function.vpc, vpc_subnets=function.vpc_subnets)
 
     def _define_routes(self) -> None:
         integration = apigateway.LambdaIntegration(self.request_handler, allow_test_invoke=False)

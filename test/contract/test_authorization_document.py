@@ -6,10 +6,11 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_cognito as cognito
 from aws_cdk.assertions import Template
 
 import ak_constructs
-from ak_constructs import authorization
+from ak_constructs import _limits, authorization
 from ak_lambda.jwt_authorizer import core, keys, tokens
 from test.contract.test_docs import ROOT, python_blocks
 
@@ -59,6 +60,30 @@ def test_every_authorization_is_in_the_table() -> None:
     assert factories == set(re.findall(r"`Authorization\.(\w+)\(", DOCUMENT.partition("## Five")[0]))
 
 
+def test_the_table_says_what_a_websocket_takes(stack: cdk.Stack, agent: ak_constructs.AgentFunction) -> None:
+    """Each authorization with each argument that changes it."""
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", DOCUMENT.partition("at `$connect` |")[2], flags=re.MULTILINE)
+    written = {
+        call: not said.startswith("refused") for calls, said in rows for call in re.findall(r"`(\w+\([^`]*\))`", calls)
+    }
+    names = {name: getattr(ak_constructs.Authorization, name) for name in vars(ak_constructs.Authorization)}
+    names |= {"fn": agent, "pool": cognito.UserPool(stack, "Pool")}
+    taken = {}
+    for number, call in enumerate(written):
+        text = call.replace("jwt(...)", "jwt(issuer='https://issuer.example.com', audience=['agents'])")
+        made = eval(text.replace("=...", "='key'"), names)  # noqa: S307 - our own documentation
+        try:
+            made.define_for_websocket(cdk.Stack(stack, f"Api{number}"))
+        except ValueError:
+            taken[call] = False
+        else:
+            taken[call] = True
+    assert written == taken
+    assert {call.partition("(")[0] for call in written} == {
+        name for name, each in vars(ak_constructs.Authorization).items() if isinstance(each, staticmethod)
+    }
+
+
 def test_the_numbers_are_those_of_the_code() -> None:
     """Each as it is written."""
     text = " ".join(DOCUMENT.split())
@@ -68,6 +93,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         f"good for {tokens.LEEWAY_SECONDS} s for clocks",
         f"after {keys.FRESH_SECONDS // 60} minutes",
         f"up to {keys.KEPT_SECONDS // 3600} hours",
+        f"lives for {_limits.API_GATEWAY_WEBSOCKET_CONNECTION_SECONDS // 3600} hours at most",
     ):
         assert said in text, said
 

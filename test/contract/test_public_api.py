@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -11,6 +12,7 @@ import ak_constructs
 # Handed unchanged to the L2 below; they do not count as our own.
 PASSED_ON = set(inspect.signature(lambda_.Function.__init__).parameters) - {"code", "handler", "runtime"}
 PASSED_ON |= {"operator_role", "scaling_options"} & set(inspect.signature(lambda_.CapacityProvider.__init__).parameters)
+PASSED_ON |= {"domain_mapping"} & set(inspect.signature(apigatewayv2.WebSocketStage.__init__).parameters)
 PASSED_ON |= {"cors", "key"}  # `RestApi` has the one as `default_cors_preflight_options`, each L2 the other its own way
 CONSTRUCTS = [
     cls for cls in (getattr(ak_constructs, name) for name in ak_constructs.__all__) if issubclass(cls, Construct)

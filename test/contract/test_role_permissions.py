@@ -27,8 +27,10 @@ from ak_constructs import (
     KeepWarm,
     SharedCapacityProvider,
     VersionPruner,
+    WebSocketAgentApi,
 )
-from ak_lambda.shared import clients
+from ak_lambda.connection_handler import handler as connection_handler
+from ak_lambda.shared import clients, sockets
 from ak_lambda.version_counter import handler as counter
 from ak_lambda.version_pruner import handler as pruner
 from examples.agent_platform.app import AgentPlatformStack
@@ -42,6 +44,7 @@ WORKER = f"{LAMBDA}function:worker"
 RUNTIME = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "DeleteFunction": {},
+    "DeleteItem": {},
     "GetAccountSettings": {"AccountUsage": {"TotalCodeSize": 1}, "AccountLimit": {"TotalCodeSize": 2}},
     "GetParameter": {"Parameter": {"Value": "-"}},
     "GetResources": {"ResourceTagMappingList": [{"ResourceARN": WORKER}]},
@@ -64,8 +67,19 @@ ANSWERS: dict[str, dict[str, Any]] = {
             for number in range(1, 5)
         ]
     },
+    "PutItem": {},
     "PutObject": {},
     "PutParameter": {},
+    "Query": {
+        "Items": [
+            {
+                "user_id": {"S": "somebody"},
+                "connection_id": {"S": "one"},
+                "endpoint": {"S": "somewhere"},
+                "expiry_time": {"N": "99999999999"},
+            }
+        ]
+    },
 }
 
 
@@ -85,7 +99,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     monkeypatch.setattr(
         boto3, "DEFAULT_SESSION", boto3.Session("x", "x", region_name="us-east-1", botocore_session=session)
     )
-    made_before = (clients.client, clients.patient_client)
+    made_before = (clients.client, clients.patient_client, sockets.open_sockets)
     for each in made_before:
         each.cache_clear()
     yield made
@@ -145,6 +159,27 @@ def test_a_version_counter_calls_exactly_what_it_may(calls: set[str], monkeypatc
     assert calls == granted(stack, "PoolVersionCounterRole")
 
 
+@pytest.mark.parametrize("callers", ["iam", "function"])
+def test_a_connection_handler_calls_exactly_what_it_may(
+    calls: set[str], monkeypatch: pytest.MonkeyPatch, callers: str
+) -> None:
+    """It looks up who hangs up only where nothing else says so."""
+    stack = stack_somewhere()
+    authorization = Authorization.iam()
+    if callers == "function":
+        asked = lambda_.Function.from_function_arn(stack, "Asked", WORKER)
+        authorization = Authorization.lambda_function(asked, user_key="user")
+    WebSocketAgentApi(
+        stack, "Chat", agent=AgentFunction(stack, "Agent", entry=ENTRY), authorization=authorization, buffered=False
+    )
+    tell(stack, "ChatConnectionHandler", monkeypatch)
+    who = {"identity": {"user": "somebody", "userArn": "somebody"}, "authorizer": {"user": "somebody"}}
+    for kind in ("CONNECT", "DISCONNECT"):
+        event = {"requestContext": {**who, "eventType": kind, "connectionId": "one"}}
+        assert connection_handler.handler(event, None)["statusCode"] == 200
+    assert calls == granted(stack, "ChatConnectionHandlerRole")
+
+
 @pytest.fixture(scope="module")
 def templates() -> list[Resources]:
     """Give the resources of two examples, and of what these do not have, by logical id."""
@@ -157,6 +192,9 @@ def templates() -> list[Resources]:
     for name, header in (("Request", None), ("Token", "Authorization")):
         proof = Authorization.lambda_function(tell, user_key="user", token_header=header)
         AgentApi(stack, name, agent=agent, authorization=proof)
+    WebSocketAgentApi(
+        stack, "Chat", agent=agent, authorization=Authorization.lambda_function(tell, user_key="user"), buffered=False
+    ).add_route("app", AgentFunction(stack, "App", entry=ENTRY, handler="agent.respond"))
     VersionPruner(stack, "Tagged", tags={"team": "agents"}, dry_run=False)
     app = cdk.App()
     stacks = [stack, AgentPlatformStack(app, "Platform"), QueuedPipelineStack(app, "Queued")]
@@ -175,7 +213,8 @@ def test_functions_can_be_invoked_from_one_place_each(templates: list[Resources]
     for each in permissions:
         source = json.dumps(each["SourceArn"])
         assert each["Action"] == "lambda:InvokeFunction"
-        assert "*" not in source.replace("api/v1/chat/*", ""), source
+        of_socket = re.compile(r"/\*(?=\$?[a-z]+\")")  # the stage of a WebSocket API, as CDK has it, and one route
+        assert "*" not in of_socket.sub("", source.replace("api/v1/chat/*", "")), source
 
 
 def test_a_schedules_role_may_do_what_the_schedule_does_and_nothing_else(templates: list[Resources]) -> None:
