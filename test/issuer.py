@@ -1,8 +1,6 @@
 """Real issuers of tokens on loopback: HTTPS, discovery, keys, and everything that goes wrong with them."""
 
 import contextlib
-import datetime as dt
-import ipaddress
 import json
 import ssl
 import threading
@@ -14,11 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from examples.local.issuer import certify
 from test.signing import Key
 
 DISCOVERY = ".well-known/openid-configuration"
@@ -73,8 +67,8 @@ class Issuers:
         self._certificate = work / "server.pem"
         self.authority = work / "authority.pem"
         self.strangers = work / "strangers.pem"
-        _certify(self.authority, self._certificate)
-        _certify(self.strangers, work / "unused.pem")
+        certify(self.authority, self._certificate)
+        certify(self.strangers, work / "unused.pem")
         self._issuers: dict[str, Issuer] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
         self._server.daemon_threads = True
@@ -214,39 +208,3 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _looping(self, issuer: Issuer, document: str) -> None:
         self._send(302, b"", Location=f"{issuer.url}/{document}")
-
-
-def _certify(authority: Path, server: Path) -> None:
-    """Write an authority's certificate, and one of the server's with its key."""
-    ca, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-    now = dt.datetime.now(dt.UTC)
-
-    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        made = x509.CertificateBuilder().issuer_name(name).subject_name(subject).public_key(public)
-        made = made.serial_number(x509.random_serial_number())
-        return made.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(days=1))
-
-    may = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    root = builder(name, ca.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    root = root.add_extension(may, critical=True)
-    root = root.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca.public_key()), critical=False)
-    leaf = builder(x509.Name([]), key.public_key())
-    loopback = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    leaf = leaf.add_extension(x509.SubjectAlternativeName(loopback), critical=True)
-    issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())
-    leaf = leaf.add_extension(issued_by, critical=False)
-    pem = serialization.Encoding.PEM
-    authority.write_bytes(root.sign(ca, hashes.SHA256()).public_bytes(pem))
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    server.write_bytes(private + leaf.sign(ca, hashes.SHA256()).public_bytes(pem))

@@ -19,6 +19,7 @@ from examples.local.environment import make_environment
 HERE = Path(__file__).parent
 START_SECONDS = 60
 STOP_SECONDS = 10
+STOP_EMULATOR_SECONDS = 2  # its functions may still wait for an answer of its own, and it keeps nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,9 @@ class Emulator:
         """Turn the address that an API has on AWS into the one it has here."""
         parts = urlsplit(url)
         api_id = (parts.hostname or "").partition(".")[0]
-        return f"{self.endpoint}/_aws/execute-api/{api_id}{parts.path}"
+        scheme, _, host = self.endpoint.partition("://")
+        scheme = "ws" if parts.scheme == "wss" else scheme
+        return f"{scheme}://{host}/_aws/execute-api/{api_id}{parts.path}"
 
 
 def prepare(base: str = sys.executable) -> Path:
@@ -102,15 +105,15 @@ def emulator(log: Path, *, base: str = sys.executable, enforce_iam: bool = False
             _wait_until_healthy(running, process)
             yield running
         finally:
-            stop_group(process)
+            stop_group(process, seconds=STOP_EMULATOR_SECONDS)
 
 
-def stop_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a session of its own, with all it started."""
+def stop_group(process: subprocess.Popen[bytes], *, seconds: int = STOP_SECONDS) -> None:
+    """End a process that leads a session of its own, with all it started; by force after a while."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
+        process.wait(seconds)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(STOP_SECONDS)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import patched_websockets
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.core.responses import get_account_id
@@ -220,6 +221,15 @@ def keep_environments_after_errors() -> None:
     lambda_runtime.Worker.invoke = invoke_and_tell
 
 
+def watch_calls() -> None:
+    """Let our part of the runtime see what a function's botocore calls, once that can be imported."""
+    ready = '    botocore.handlers.BUILTIN_HANDLERS.append(("before-call", _ms_add_invoke_depth))\n'
+    if ready not in lambda_runtime._PYTHON_WORKER_SCRIPT:
+        raise RuntimeError("the script of the workers has changed")
+    watched = f"{ready}    import sitecustomize\n    sitecustomize.watch_calls()\n"
+    _set(lambda_runtime, "_PYTHON_WORKER_SCRIPT", lambda_runtime._PYTHON_WORKER_SCRIPT.replace(ready, watched))
+
+
 def unpack_code_once() -> None:
     """Let all environments of a package share its folder and its bytecode; each unpacked and compiled its own."""
     one_at_a_time = threading.Lock()
@@ -309,8 +319,13 @@ def refuse_web_pages() -> None:
 
     async def guarded(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         headers = dict(scope.get("headers") or [])
-        urls = [f"//{headers.get(b'host', b'').decode()}", headers.get(b"origin", b"").decode()]
-        if any(urlsplit(url).hostname not in {None, "127.0.0.1", "localhost"} for url in urls):
+        urls = [
+            before + headers[name].decode() for name, before in ((b"host", "//"), (b"origin", "")) if name in headers
+        ]
+        if any(urlsplit(url).hostname not in {"127.0.0.1", "localhost"} for url in urls):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})  # before it is accepted: 403
+                return
             await send({"type": "http.response.start", "status": 403, "headers": []})
             await send({"type": "http.response.body", "body": b"only for this machine"})
             return
@@ -378,11 +393,13 @@ if __name__ == "__main__":
     list_provisioned_concurrency()
     date_versions_by_description()
     keep_environments_after_errors()
+    watch_calls()
     unpack_code_once()
     take_loopback_for_tls()
     keep_case_of_headers()
     name_api_keys()
     know_context_identity_sources()
+    patched_websockets.patch()
     refuse_web_pages()
     end_with_parent()
     app.main()

@@ -33,6 +33,7 @@ class Reason:
         return replace(self, ids=tuple(id_.format(**names) for id_ in self.ids)) if names else self
 
 
+_EXECUTE_API = "arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:"
 DEAD_LETTERS = (*each("LambdaDLQ", HIPAA, R5), "Serverless-LambdaDLQ", "CKV_AWS_116")
 
 # Functions
@@ -64,7 +65,7 @@ AGENT = Reason(
 CALLED = Reason(
     ids=DEAD_LETTERS,
     why="called through an API only, which waits for the answer: nothing is retried or lost unseen",
-    at=("AgentApi/*", "QueuedAgentPipeline/*"),
+    at=("AgentApi/*", "QueuedAgentPipeline/*", "WebSocketAgentApi/*"),
 )
 FROM_QUEUE = Reason(
     ids=DEAD_LETTERS,
@@ -131,6 +132,11 @@ ANSWERS = Reason(
     why="a large answer is kept under a random key, which cannot be named beforehand",
 )
 
+POSTS = Reason(
+    ids=(f"AwsSolutions-IAM5[Resource::{_EXECUTE_API}<{{socket_api}}>/prod/POST/@connections/*]",),
+    why="the connections of one stage, which API Gateway names as people come, and to post to them only",
+)
+
 # Logs and alarms
 LOG_KEY = Reason(
     ids=(*each("CloudWatchLogGroupEncrypted", *ALL), "CKV_AWS_158"),
@@ -174,6 +180,11 @@ NO_POOL = Reason(
     ids=("AwsSolutions-COG4",),
     why="callers prove who they are as `authorization` says, if at all; health is open",
     ends="`Authorization.cognito()`, but not for health",
+)
+CONNECTED = Reason(
+    ids=("AwsSolutions-APIG4",),
+    why="API Gateway asks at `$connect` only, which is authorized: no other route of a WebSocket API can be",
+    at=("WebSocketAgentApi/*",),
 )
 CHAT = ("*/chat/POST/Resource", "*/chat/GET/Resource", "*/{request_id}/GET/Resource", "*/ANY/Resource")
 OPEN = Reason(

@@ -1,6 +1,7 @@
-"""A CDK app for the tests: Agent Kernel, unmodified, behind QueuedAgentPipeline; its argument is a Python version.
+"""A CDK app for the tests: Agent Kernel, unmodified, behind queues of ours; its argument is a Python version.
 
-Two releases of Agent Kernel, each behind an API that waits for answers and behind one that does not.
+Two releases of Agent Kernel, each behind an API that waits for answers and behind one that does not; and the newer one
+behind WebSockets, in both of its modes for them.
 """
 
 import platform
@@ -12,7 +13,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 
-from ak_constructs import AgentFunction, Authorization, QueuedAgentPipeline
+from ak_constructs import AgentFunction, Authorization, QueuedAgentPipeline, WebSocketAgentApi
 
 HERE = Path(__file__).parent
 PINS = {
@@ -20,6 +21,7 @@ PINS = {
     "0.6.0": HERE / "agentkernel_queue" / "requirements-0.6.0.txt",
 }
 MODES = ("rest_sync", "rest_async")
+SOCKET_VERSION, SOCKET_MODES = "0.9.5", ("async", "stream")
 ARCHITECTURE = lambda_.Architecture.X86_64 if platform.machine() == "x86_64" else lambda_.Architecture.ARM_64
 AUTHORIZER = """
 def handler(event, context):
@@ -81,6 +83,10 @@ def define(stack: cdk.Stack, python: str, work: Path) -> None:
                 "Sessions": queue.session_store.table.table_name if queue.session_store.table else "",
             }.items():
                 cdk.CfnOutput(stack, f"{name}{output}", value=value)
+        for mode in SOCKET_MODES if version == SOCKET_VERSION else ():
+            agent = define_agent(stack, f"{mode}Agent", entry=entry, python=python)
+            sockets = WebSocketAgentApi(stack, f"Socket{mode}", agent=agent, mode=mode, authorization=authorization)
+            cdk.CfnOutput(stack, f"Socket{mode}Url", value=sockets.url)
 
 
 if __name__ == "__main__":

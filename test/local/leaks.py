@@ -9,7 +9,8 @@ from examples.local.logs import client
 SECRETS = ("SECRET", "AWS4-HMAC", "Signature=", "Bearer ", "eyJ")  # tests plant the first; the others are credentials
 TRACES = ("Traceback", 'File "', "stackTrace")
 OURS = "/aws/cloudformation/"  # where CloudFormation named a group, since a construct of ours defined it
-BY_HAND = "/aws/cloudformation/Queues/"  # the emulator's own tests have a function of theirs there, which raises
+# The emulator's own tests have functions of theirs there, which raise.
+BY_HAND = ("/aws/cloudformation/Queues/", "/aws/cloudformation/Sockets/")
 RAISES = "Authorizer"  # which has no other way to say 401; Lambda logs the frames, and they are ours
 
 

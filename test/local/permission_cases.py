@@ -4,17 +4,30 @@ No path passes a function whose role another one takes something from, so that r
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from test.local.permission_paths import ACCESS_DENIED, FAR_AWAY, LARGE, QUEUED, SECONDS, Paths
+from test.local import permission_chats as sockets
+from test.local.permission_paths import (
+    ACCESS_DENIED,
+    AGENT,
+    DEAD_LETTERS,
+    FAR_AWAY,
+    LARGE,
+    QUEUED,
+    QUICK,
+    REDRIVE,
+    RESPONSES,
+    SECONDS,
+    Failing,
+    Paths,
+    chats,
+    comes_from_elsewhere,
+    fails,
+    overdue,
+    sizes,
+    warms_and_prunes,
+)
 from test.local.queued_pipeline import new_id, until
-
-Failing = Callable[[Paths], Callable[[], None] | None]  # it fails visibly, and gives what must work afterwards
-RUNNER = f"{QUEUED}/Agent"
-RESPONSES = f"{QUEUED}/QueueResponseHandler"
-DEAD_LETTERS = f"{QUEUED}/QueueDeadLetterHandler"
-REDRIVE = f"{QUEUED}/QueueRedrive"
-
 
 # The APIs
 
@@ -27,11 +40,11 @@ def _posts(api: str, **fields: object) -> Failing:
         if fields.get("session_id"):
             message["session_id"] = new_id("s")
         nobody_waits = {"Prefer": "respond-async"}
-        refused = paths.call(paths.queued[api], message, nobody_waits)
+        refused = paths.call(paths.own[api], message, nobody_waits)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1"), refused.text
 
         def again() -> None:
-            assert paths.call(paths.queued[api], message, nobody_waits).status_code in {200, 202}
+            assert paths.call(paths.own[api], message, nobody_waits).status_code in {200, 202}
 
         return again
 
@@ -42,7 +55,7 @@ def _polls(api: str, of: Callable[[Paths], str], then: int) -> Failing:
     """No answer is told, and the same poll is answered afterwards."""
 
     def path(paths: Paths) -> Callable[[], None]:
-        url = f"{paths.queued[api]}/{of(paths)}"
+        url = f"{paths.own[api]}/{of(paths)}"
         assert paths.call(url).status_code == 503
 
         def again() -> None:
@@ -53,17 +66,11 @@ def _polls(api: str, of: Callable[[Paths], str], then: int) -> Failing:
     return path
 
 
-def _overdue(paths: Paths) -> str:
-    request_id = new_id("overdue")
-    paths.put(request_id, user_id=paths.user_id, pending_until=1)
-    return request_id
-
-
 def _of_api(api: str) -> dict[tuple[str, str], Failing]:
     return {
         ("dynamodb:GetItem", "QueueRequests"): _polls(api, lambda _paths: new_id("unknown"), 404),
         ("dynamodb:PutItem", "QueueRequests"): _posts(api),
-        ("dynamodb:UpdateItem", "QueueRequests"): _polls(api, _overdue, 502),
+        ("dynamodb:UpdateItem", "QueueRequests"): _polls(api, lambda paths: overdue(paths, paths.user_id), 502),
         ("sqs:SendMessage", "QueueRequestQueue"): _posts(api),
         ("s3:PutObject", "queuepayloads/requests/*"): _posts(api, prompt="x" * LARGE),
         ("s3:GetObject", "queuepayloads/answers/*"): _polls(api, lambda paths: paths.large_request, 200),
@@ -82,43 +89,30 @@ def _runs(*, prompt: str = "hi", known: bool = True) -> Failing:
         request_id = new_id("unanswered")
         if known:
             paths.put(request_id)
-        message = {"prompt": prompt, "seconds": 0.1}
-        paths.comes_back(RUNNER, paths.send("QueueRequestQueue", message, request_id))
+        message = {"prompt": prompt, **QUICK}
+        paths.comes_back(AGENT, paths.send("QueueRequestQueue", message, request_id))
 
     return path
 
 
 def _runs_large(paths: Paths) -> None:
     """The runner gives its message back: it cannot read what that refers to."""
-    message = paths.keep(json.dumps({"prompt": "x" * LARGE, "seconds": 0.1}))
-    paths.comes_back(RUNNER, paths.send("QueueRequestQueue", message, new_id("large")))
+    message = paths.keep(json.dumps({"prompt": "x" * LARGE, **QUICK}))
+    paths.comes_back(AGENT, paths.send("QueueRequestQueue", message, new_id("large")))
 
 
 def _runs_without_history(paths: Paths) -> None:
     """The session store fails."""
     request_id = new_id("history")
-    paths.send("QueueRequestQueue", {"prompt": "hi", "seconds": 0.1}, request_id)
-    line = paths.said(RUNNER, "the session store failed", request_id=request_id)
+    paths.send("QueueRequestQueue", {"prompt": "hi", **QUICK}, request_id)
+    line = paths.said(AGENT, "the session store failed", request_id=request_id)
     assert line["error_type"] in ACCESS_DENIED
 
 
 def _runs_unhidden(paths: Paths) -> None:
     """The message of a run that goes on cannot be hidden for longer."""
-    path = {"prompt": "hi", "seconds": 0.5}
-    paths.said_more(RUNNER, "a heartbeat failed", lambda: paths.send("QueueRequestQueue", path, new_id("unhidden")))
-
-
-AGENT: dict[tuple[str, str], Failing] = {
-    ("dynamodb:PutItem", "QueueRequests"): _runs(known=False),
-    ("dynamodb:UpdateItem", "QueueRequests"): _runs(),
-    ("sqs:SendMessage", "QueueReplies"): _runs(),
-    ("s3:PutObject", "queuepayloads/answers/*"): _runs(prompt="x" * LARGE),
-    ("s3:GetObject", "queuepayloads/requests/*"): _runs_large,
-    ("dynamodb:GetItem", "SessionsTable"): _runs_without_history,
-    ("dynamodb:PutItem", "SessionsTable"): _runs_without_history,
-    ("dynamodb:Query", "SessionsTable"): _runs_without_history,
-    ("sqs:ChangeMessageVisibility", "QueueRequestQueue"): _runs_unhidden,
-}
+    path = {"prompt": "hi", "seconds": 0.5, "pause": 0.005}
+    paths.said_more(AGENT, "a heartbeat failed", lambda: paths.send("QueueRequestQueue", path, new_id("unhidden")))
 
 
 # What is behind the agent
@@ -169,7 +163,7 @@ def _redrives(queue: str, parked: str, item: Mapping[str, str] | None = None) ->
         request_id = new_id("parked")
         if item:
             paths.put(request_id, **item)
-        paths.send(parked, {"prompt": "hi", "result": "hi", "seconds": 0.1}, request_id)
+        paths.send(parked, {"prompt": "hi", "result": "hi", **QUICK}, request_id)
         assert "AccessDenied" in paths.redrive(queue)
 
     return path
@@ -178,13 +172,23 @@ def _redrives(queue: str, parked: str, item: Mapping[str, str] | None = None) ->
 _redrives_failed = _redrives("requests", "QueueParked", {"status": "FAILED"})
 _redrives_reply = _redrives("replies", "QueueParkedReplies")
 
-BEHIND: dict[str, dict[tuple[str, str], Failing]] = {
+QUEUE: dict[str, dict[tuple[str, str], Failing]] = {
+    AGENT: {
+        ("dynamodb:PutItem", "QueueRequests"): _runs(known=False),
+        ("dynamodb:UpdateItem", "QueueRequests"): _runs(),
+        ("sqs:SendMessage", "QueueReplies"): _runs(),
+        ("s3:PutObject", "queuepayloads/answers/*"): _runs(prompt="x" * LARGE),
+        ("s3:GetObject", "queuepayloads/requests/*"): _runs_large,
+        ("dynamodb:GetItem", "SessionsTable"): _runs_without_history,
+        ("dynamodb:PutItem", "SessionsTable"): _runs_without_history,
+        ("dynamodb:Query", "SessionsTable"): _runs_without_history,
+        ("sqs:ChangeMessageVisibility", "QueueRequestQueue"): _runs_unhidden,
+    },
     RESPONSES: {
         ("dynamodb:PutItem", "QueueRequests"): _replies(known=False),
         ("dynamodb:UpdateItem", "QueueRequests"): _replies(),
         ("s3:PutObject", "queuepayloads/answers/*"): _replies(size=400_000),
         ("sqs:ChangeMessageVisibility", "QueueReplies"): _replies_unhidden,
-        ("lambda:InvokeFunction", "Tell"): _replies(),
     },
     DEAD_LETTERS: {
         ("dynamodb:GetItem", "QueueRequests"): _dead_letter(),
@@ -211,24 +215,24 @@ BEHIND: dict[str, dict[tuple[str, str], Failing]] = {
 
 def _asks_a_model(paths: Paths) -> None:
     """The caller is told that the agent failed, and the log says where."""
-    refused = paths.call(paths.outputs["ChatApi"]["ChatUrl"], {"prompt": "hi"})
+    refused = paths.call(paths.own["ChatUrl"], {"prompt": "hi"})
     assert (refused.status_code, refused.json()["status"]) == (502, "FAILED")
-    line = paths.said("ChatApi/Agent", "the agent failed")
+    line = paths.said(AGENT, "the agent failed")
     assert (line["error_type"], line["agent_at"]) == ("AccessDeniedException", "agent.py:13 in respond")
 
 
 def _warms(paths: Paths) -> None:
     """The warmer counts each ping as failed, and the log says why."""
-    targets = json.loads(paths.invoke(paths.outputs["AgentPlatform"]["Warmer"], {}))["targets"]
+    targets = json.loads(paths.invoke(paths.own["Warmer"], {}))["targets"]
     assert [(each["warm"] + each["cold"], each["failed"]) for each in targets.values()] == [(0, 3)]
-    assert "AccessDenied" in paths.said("AgentPlatform/WarmWarmer", "a target is not warmed")["reason"]
+    assert "AccessDenied" in paths.said("WarmWarmer", "a target is not warmed")["reason"]
 
 
-def _prunes(stack: str, output: str, operation: str, event: object = None) -> Failing:
+def _prunes(output: str, operation: str, event: object = None) -> Failing:
     """The report says what was refused; what is not known to be of no use stays."""
 
     def path(paths: Paths) -> None:
-        report = paths.prune(stack, output, event or {})
+        report = paths.prune(output, event or {})
         whats = {failure["what"].removesuffix("Exception") for failure in report["failures"]}
         assert whats == {f"{operation}: AccessDenied"}
         if operation.startswith(("List", "Delete", "GetResources")):
@@ -237,7 +241,7 @@ def _prunes(stack: str, output: str, operation: str, event: object = None) -> Fa
     return path
 
 
-def _of_pruner(stack: str, output: str, cursor: str, functions: str) -> dict[tuple[str, str], Failing]:
+def _of_pruner(output: str, cursor: str, functions: str) -> dict[tuple[str, str], Failing]:
     on = {
         "lambda:ListVersionsByFunction": functions,
         "lambda:ListAliases": functions,
@@ -247,29 +251,43 @@ def _of_pruner(stack: str, output: str, cursor: str, functions: str) -> dict[tup
         "ssm:GetParameter": cursor,
         "ssm:PutParameter": cursor,
     }
-    return {(action, resource): _prunes(stack, output, action.partition(":")[2]) for action, resource in on.items()}
+    return {(action, resource): _prunes(output, action.partition(":")[2]) for action, resource in on.items()}
+
+
+def _of_queue(
+    stack: str, others: Mapping[str, Mapping[tuple[str, str], Failing]]
+) -> dict[str, dict[tuple[str, str], Failing]]:
+    """Give the cases of a stack with a queue, by role, and what else is there."""
+    return {f"{stack}/{role}": {**QUEUE.get(role, {}), **others.get(role, {})} for role in {**QUEUE, **others}}
 
 
 _BY_ROLE: dict[str, dict[tuple[str, str], Failing]] = {
     "ChatApi/Agent": {("bedrock:InvokeModel", "foundation-model/amazon.nova-lite-v1:0"): _asks_a_model},
     f"{QUEUED}/AcceptsRequestHandler": _of_api("AcceptUrl"),
     f"{QUEUED}/WaitsRequestHandler": _of_api("WaitUrl"),
-    RUNNER: AGENT,
-    **BEHIND,
+    **_of_queue(QUEUED, {RESPONSES: {("lambda:InvokeFunction", "Tell"): _replies()}}),
+    **_of_queue(sockets.CHATS, sockets.CASES),
     "AgentPlatform/WarmWarmer": {("lambda:InvokeFunction", "Support:live"): _warms},
-    "AgentPlatform/PrunerFunction": _of_pruner("AgentPlatform", "PrunerName", "PrunerCursor", "Support"),
+    "AgentPlatform/PrunerFunction": _of_pruner("PrunerName", "PrunerCursor", "Support"),
     "Pruning/ByTagFunction": {
-        **_of_pruner("Pruning", "ByTagFunction", "ByTagCursor", "function:*"),
-        ("tag:GetResources", "*"): _prunes("Pruning", "ByTagFunction", "GetResources"),
+        **_of_pruner("ByTagFunction", "ByTagCursor", "function:*"),
+        ("tag:GetResources", "*"): _prunes("ByTagFunction", "GetResources"),
     },
     "Pruning/ByNameFunction": {
-        ("lambda:DeleteFunction", "function:worker-00:*"): _prunes("Pruning", "ByNameFunction", "DeleteFunction"),
-        **_of_pruner("Pruning", "ByNameFunction", "ByNameCursor", "function:worker-00"),
-        ("s3:PutObject", "reports/version-pruner/*"): _prunes(
-            "Pruning", "ByNameFunction", "PutObject", {"dry_run": True}
-        ),
+        ("lambda:DeleteFunction", "function:worker-00:*"): _prunes("ByNameFunction", "DeleteFunction"),
+        **_of_pruner("ByNameFunction", "ByNameCursor", "function:worker-00"),
+        ("s3:PutObject", "reports/version-pruner/*"): _prunes("ByNameFunction", "PutObject", {"dry_run": True}),
     },
 }
 CASES: dict[tuple[str, str, str], Failing] = {
     (role, action, resource): path for role, paths in _BY_ROLE.items() for (action, resource), path in paths.items()
 }
+WITH_ALL: Sequence[Callable[[Paths], None]] = (  # the one that takes longest first
+    fails,
+    sockets.talks,
+    sizes,
+    comes_from_elsewhere,
+    lambda paths: comes_from_elsewhere(paths.of(sockets.CHATS)),
+    chats,
+    warms_and_prunes,
+)

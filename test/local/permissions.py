@@ -15,6 +15,7 @@ from examples.local.logs import client
 # Of the operations that IAM calls otherwise; signing names of services likewise.
 ACTIONS = {
     "bedrock:Converse": "bedrock:InvokeModel",
+    "execute-api:PostToConnection": "execute-api:ManageConnections",
     "lambda:Invoke": "lambda:InvokeFunction",
     "tagging:GetResources": "tag:GetResources",
 }
@@ -144,7 +145,8 @@ _NOTHING = {"Effect": "Allow", "Action": "none:None", "Resource": "*"}
 
 def short(arn: str) -> str:
     """Name a resource by the id of its construct, without what CloudFormation adds."""
-    return _GENERATED.sub(r"\1", arn.split(":", 5)[-1])
+    found = arn.split(":", 5)[-1]
+    return found.partition("/")[2] if ":execute-api:" in arn else _GENERATED.sub(r"\1", found)
 
 
 def _role(name: str) -> str:

@@ -11,10 +11,12 @@ from typing import Any, cast
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 
-from ak_constructs import AgentFunction, AgentQueue
+from ak_constructs import AgentFunction, AgentQueue, Authorization, WebSocketAgentApi
 from examples.local.environment import ROOT
 from test.local import version_pruner_app
 from test.local.version_pruner_cases import IAM_NAMES
+
+CONTEXT = ("issuer", "authority")
 
 
 def example_stacks() -> Iterator[type[cdk.Stack]]:
@@ -31,8 +33,9 @@ def define_examples(app: cdk.App) -> dict[str, cdk.Stack]:
     stacks = {}
     for stack in example_stacks():
         name = stack.__name__.removesuffix("Stack")
-        local: dict[str, Any] = {"local": True} if "local" in inspect.signature(stack.__init__).parameters else {}
-        stacks[name] = stack(app, name, **local)
+        given: dict[str, Any] = {"local": True, **{each: app.node.try_get_context(each) for each in CONTEXT}}
+        takes = inspect.signature(stack.__init__).parameters
+        stacks[name] = stack(app, name, **{each: value for each, value in given.items() if each in takes and value})
     return stacks
 
 
@@ -43,8 +46,19 @@ def define_reply_handler(stack: cdk.Stack) -> None:
     cast(AgentQueue, stack.node.find_child("Queue")).add_reply_handler(tell)
 
 
+def define_direct_api(stack: cdk.Stack) -> None:
+    """Add an API without a queue, for those who sign, whose messages do not say who sends them."""
+    agent = AgentFunction(
+        stack, "Direct", entry=ROOT / "examples/websocket_chat/agent", timeout=cdk.Duration.seconds(20)
+    )
+    api = WebSocketAgentApi(stack, "Signed", agent=agent, authorization=Authorization.iam(), buffered=False)
+    cdk.CfnOutput(stack, "SignedUrl", value=api.url)
+
+
 if __name__ == "__main__":
     app = cdk.App(default_stack_synthesizer=cdk.CliCredentialsStackSynthesizer())
-    define_reply_handler(define_examples(app)["QueuedPipeline"])
+    examples = define_examples(app)
+    define_reply_handler(examples["QueuedPipeline"])
+    define_direct_api(examples["WebSocketChat"])
     version_pruner_app.define(app, IAM_NAMES)
     app.synth()

@@ -1,5 +1,6 @@
 """Agent Kernel's agent runner, unmodified, behind QueuedAgentPipeline: called as its documentation calls it."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from examples.local.deployment import bootstrap, deploy, install_cdk
 from examples.local.emulator import Emulator, emulator
 from examples.local.logs import client, log_lines
 from test.local.queued_pipeline import until
+from test.local.websocket_talk import Talk
 from test.pythons import require_python
 
 pytestmark = pytest.mark.local
@@ -213,3 +216,39 @@ def test_runs_that_never_reply_are_parked_after_five_receives(pipeline: Pipeline
     # A run logs when it ends: on a busy machine some end after the message has become visible again, and is parked.
     until(lambda: len(runs()) >= 5, seconds=60)
     assert len(runs()) == 5
+
+
+@pytest.mark.parametrize("mode", ["async", "stream"])
+def test_its_agent_answers_at_a_websocket(deployed: tuple[Emulator, dict[str, str]], mode: str) -> None:
+    """A flat and a nested message; to both tabs, and nobody else; what it streams comes in pieces, and whole."""
+    aws, outputs = deployed
+    url = aws.reachable(outputs[f"Socket{mode}Url"])
+    message = {"prompt": "hi", "agent": "echo", "session_id": f"socket-{mode}", "do": "count"}
+    with contextlib.ExitStack() as open_ones:
+        asking, other, bob = (
+            Talk(open_ones.enter_context(connect(url, additional_headers={"Authorization": f"Bearer {user}"})))
+            for user in ("alice", "alice", "bob")
+        )
+        asking.send(route="chat", **message)
+        asking.send(route="chat", request_id=f"nested-{mode}", user_id="bob", body=message)
+        for talk in (asking, other):
+            frames = [*talk.until("CHAT_RESPONSE"), *talk.until("CHAT_RESPONSE")]
+            first, second = [frame for frame in frames if frame["type"] == "CHAT_RESPONSE"]
+            assert [each["result"].strip() for each in (first, second)] == ["1", "2"]
+            assert (second["request_id"], second["session_id"]) == (f"nested-{mode}", f"socket-{mode}")
+            for answer in (first, second):
+                chunks = [
+                    frame
+                    for frame in frames
+                    if frame["type"] == "STREAM_CHUNK" and frame["request_id"] == answer["request_id"]
+                ]
+                assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
+                assert "".join(chunk.get("delta", "") for chunk in chunks) == (
+                    answer["result"] if mode == "stream" else ""
+                )
+                assert [chunk["done"] for chunk in chunks][-1:] == ([True] if mode == "stream" else [])
+        assert asking.ask(route="resume", request_id=second["request_id"]) == second
+        asking.send(route="chat", **{**message, "do": "raise"})
+        failed = asking.until("CHAT_RESPONSE")[-1]
+        assert (failed["status"], failed["status_code"]) == ("FAILED", 502)
+        assert bob.is_quiet()

@@ -9,6 +9,9 @@ import httpx
 import pytest
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from examples.local.emulator import Emulator
 from examples.local.logs import client
@@ -70,12 +73,20 @@ def test_templates_with_types_it_lacks_deploy_and_time_to_live_is_on(aws: Emulat
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null", "Host": "evil.example"}],
+    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "file://"}],
 )
 def test_a_web_page_in_this_machines_browser_is_refused(aws: Emulator, headers: dict[str, str]) -> None:
     """It could create a function and run it, as this user."""
     refused = httpx.post(f"{aws.endpoint}/2015-03-31/functions", headers=headers, json={})
     assert (refused.status_code, refused.text) == (403, "only for this machine")
+
+
+def test_a_web_page_opens_no_websocket_either(aws: Emulator) -> None:
+    """Browsers let any page try, and leave it to the server to look at where it comes from."""
+    url = aws.endpoint.replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{url}/_aws/execute-api/any/prod", origin=Origin("https://evil.example"))
+    assert refused.value.response.status_code == 403
 
 
 def test_it_listens_on_loopback_only(aws: Emulator) -> None:

@@ -16,10 +16,13 @@ from botocore.exceptions import ClientError
 from examples.local.client import signed_headers
 from examples.local.deployment import bootstrap, deploy, install_cdk
 from examples.local.emulator import Emulator, emulator
+from examples.local.issuer import Issuer, issuer
 from examples.local.logs import client
+from examples.websocket_chat.app import AUDIENCE
 from test.local import version_pruner_cases as versions
-from test.local.permission_cases import CASES
-from test.local.permission_paths import WITH_ALL, Paths
+from test.local.permission_cases import CASES, WITH_ALL
+from test.local.permission_chats import CHATS
+from test.local.permission_paths import Paths
 from test.local.permissions import Decision, Grant, Permissions
 from test.local.queued_pipeline import until
 
@@ -45,14 +48,22 @@ def made(aws: Emulator) -> dict[str, versions.Versions]:
 
 
 @pytest.fixture(scope="module")
+def signs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    """Run an issuer of tokens."""
+    with issuer(tmp_path_factory.mktemp("issuer")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def outputs(
-    aws: Emulator, made: dict[str, versions.Versions], tmp_path_factory: pytest.TempPathFactory
+    aws: Emulator, made: dict[str, versions.Versions], signs: Issuer, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, str]]:
     """Deploy every example, and the pruners of those functions."""
     assert made
     work = tmp_path_factory.mktemp("work")
     bootstrap(aws, work)
-    return deploy(aws, work, app=f"{sys.executable} -m test.local.permissions_app")
+    context = {"issuer": signs.url, "authority": str(signs.authority)}
+    return deploy(aws, work, app=f"{sys.executable} -m test.local.permissions_app", context=context)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +81,11 @@ def granted(permissions: Permissions) -> list[Grant]:
 
 
 @pytest.fixture(scope="module")
-def paths(aws: Emulator, outputs: dict[str, dict[str, str]]) -> Paths:
+def paths(aws: Emulator, outputs: dict[str, dict[str, str]], signs: Issuer) -> Iterator[Paths]:
     """Give the deployed stacks from outside."""
-    return Paths(aws, outputs)
+    found = Paths(aws, outputs, token=lambda user: signs.token(user, AUDIENCE))
+    yield found
+    found.of(CHATS).opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +109,7 @@ def outcomes(paths: Paths, permissions: Permissions, granted: list[Grant], with_
     def take_one_by_one(keys: Sequence[Key]) -> None:
         for key in keys:
             try:
-                take(permissions, there[key], lambda key=key: CASES[key](paths))  # type: ignore[misc]
+                take(permissions, there[key], lambda key=key: CASES[key](paths.of(key[0].partition("/")[0])))  # type: ignore[misc]
                 found[key] = None
             except Exception as error:  # noqa: BLE001 - raised in a test of its own
                 found[key] = error
@@ -234,7 +247,7 @@ def test_a_pruner_with_all_permissions_leaves_what_is_not_to_go(
     aws: Emulator, paths: Paths, made: dict[str, versions.Versions]
 ) -> None:
     """Once nothing is refused any more, also after it was interrupted so often."""
-    assert paths.prune("Pruning", "ByNameFunction", {})["failures"] == []
+    assert paths.of("Pruning").prune("ByNameFunction", {})["failures"] == []
     left = versions.all_numbered(aws, list(made))
     for name, numbers in made.items():
         assert left[name] == {str(number) for number in [*numbers.old, *numbers.young]} - numbers.to_go()

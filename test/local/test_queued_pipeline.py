@@ -223,7 +223,7 @@ def test_runs_of_a_session_are_in_order_and_those_of_others_beside_them(pipeline
     ids = [[new_id("r") for _ in range(4)] for _ in sessions]
     for number in range(4):
         for session, names in zip(sessions, ids, strict=True):
-            pipeline.post("Async", {"sleep": 0.5}, session_id=session, request_id=names[number])
+            pipeline.post("Async", {"sleep": 1.0}, session_id=session, request_id=names[number])
     runs = []
     for names in ids:
         for name in names:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ak_lambda.shared import protocol
 from ak_lambda.shared.protocol import Change
-from ak_lambda.shared.requests_table import RequestsTable
+from ak_lambda.shared.requests_table import MOST_READ, RequestsTable
 from examples.local.emulator import Emulator
 from examples.local.logs import client
 from test.lambda_assets.fakes import FakeTable
@@ -90,6 +90,15 @@ def change_of(request_id: str, now: int) -> st.SearchStrategy[Change]:
         lambda session_id: protocol.redrive(request_id, session_id=session_id, now=now, retention=RETENTION),
         sessions,
     )
+    streamed = st.builds(
+        lambda session_id, user_id, redrives, attempt: protocol.stream(
+            request_id, session_id=session_id, user_id=user_id, redrives=redrives, attempt=attempt, now=now
+        ),
+        sessions,
+        users,
+        small,
+        small,
+    )
     likely = st.one_of(st.builds(submit, users, texts), leases)
     rare = st.one_of(
         st.builds(begin, users),
@@ -99,6 +108,7 @@ def change_of(request_id: str, now: int) -> st.SearchStrategy[Change]:
         st.builds(finish_unsubmitted, finished, users),
         st.just(protocol.expire(request_id, now=now, retention=RETENTION)),
         redriven,
+        streamed,
     )
     return st.booleans().flatmap(lambda is_rare: rare if is_rare else likely)
 
@@ -128,3 +138,15 @@ def test_both_tables_decide_alike(real: RequestsTable, data: st.DataObject) -> N
         assert fake.write(change, now=now) == real.write(change, now=now)
         for later in (0, RETENTION, 2 * RETENTION):
             assert fake.read(request_id, now=now + later) == real.read(request_id, now=now + later)
+
+
+def test_both_tables_give_the_same_pieces(real: RequestsTable) -> None:
+    """More than one call gives at once would be too many for the service; what is not there is left out."""
+    fake = FakeTable()
+    names = [protocol.piece_name("streamed", attempt=1, seq=seq) for seq in range(MOST_READ)]
+    for name in names[1:]:
+        put = protocol.piece(name, text="é", now=0, retention=RETENTION)
+        assert fake.write(put, now=0) == real.write(put, now=0)
+        assert fake.write(put, now=0) == real.write(put, now=0)
+    for now in (0, RETENTION):
+        assert fake.read_many(names, now=now) == real.read_many(names, now=now)

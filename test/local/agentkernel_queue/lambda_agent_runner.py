@@ -22,9 +22,14 @@ class EchoRunner(Runner):
         return self.act(agent, session, prompt, extra, extra.get("do"))
 
     async def stream(self, agent, session, requests):
-        """Not used behind a REST API."""
-        raise NotImplementedError
-        yield
+        """Say the same word by word, as behind a WebSocket; no older version knows how."""
+        from agentkernel.core.event import MessageEnd, MessageStart, TextDelta  # noqa: PLC0415 - 0.6.0 has none
+
+        reply = await self.run(agent, session, requests)
+        yield MessageStart(message_id="m-1")
+        for word in reply.response.split(" "):
+            yield TextDelta(message_id="m-1", content=f"{word} ")
+        yield MessageEnd(message_id="m-1")
 
     def act(self, agent, session, prompt, extra, wish):
         """Do what the request asks for, misfortunes included."""
