@@ -273,13 +273,6 @@ def test_a_websocket_asks_the_same_function_and_remembers_nothing(stack: cdk.Sta
     assert function(stack, "AuthorizerFunction")["Handler"] == "ak_lambda.jwt_authorizer.handler.handler"
 
 
-def test_fails_when_a_websocket_is_given_another_authorization(stack: cdk.Stack) -> None:
-    """So far."""
-    message = r"^the authorization of a WebSocket API must be Authorization.jwt\(\), got another; use that one$"
-    with pytest.raises(ValueError, match=message):
-        Authorization.iam().define_for_websocket(stack)
-
-
 def test_a_validator_is_packaged_beside_ours_and_decides_by_the_path(
     stack: cdk.Stack, agent: AgentFunction, custom: Path
 ) -> None:
