@@ -55,6 +55,7 @@ def url(api: FakeApi) -> Iterator[str]:
 @pytest.fixture
 def chat(phone: Chat, url: str) -> Iterator[Chat]:
     """Open the page; at the end nothing was wrong in its console."""
+    phone.complaints.clear()  # of the page before, which may complain until it is left
     phone.visit(url)
     yield phone
     assert phone.complaints == []
