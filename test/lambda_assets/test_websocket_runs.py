@@ -457,3 +457,25 @@ print([name for name in sys.modules if name.startswith("ak_lambda") and name.rpa
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+def test_a_queue_without_a_websocket_loads_nothing_that_pushes() -> None:
+    """Its response handler starts as it did before there were WebSockets."""
+    code = """
+import sys
+from ak_lambda.response_handler import handler
+
+ours = ("pushing", "showing", "streams", "chunks", "frames", "answer_frames", "connections", "posting")
+assert handler.replies().push is None
+print([name for name in sys.modules if name.startswith("ak_lambda") and name.rpartition(".")[2] in ours])
+"""
+    names = ["REQUESTS_TABLE", "REPLY_QUEUE_URL", "PAYLOADS_BUCKET", "RETENTION_SECONDS"]
+    environment = {f"AK_CONSTRUCTS_{name}": "5" for name in names} | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ASSETS),
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.strip() == "[]", ran.stderr

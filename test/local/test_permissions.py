@@ -108,7 +108,9 @@ def outcomes(paths: Paths, permissions: Permissions, granted: list[Grant], with_
 
     def take_one_by_one(keys: Sequence[Key]) -> None:
         for key in keys:
-            for _ in range(2):  # a permission that nobody needs fails twice; a line that a busy emulator lost does not
+            for _ in range(
+                2
+            ):  # one that nobody needs fails twice; on a busy machine a line of a log has failed to come
                 try:
                     take(permissions, there[key], lambda key=key: CASES[key](paths.of(key[0].partition("/")[0])))  # type: ignore[misc]
                     found[key] = None

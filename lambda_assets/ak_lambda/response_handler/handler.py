@@ -10,23 +10,21 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ak_lambda.response_handler.pushing import Pushing
 from ak_lambda.response_handler.replies import Replies
-from ak_lambda.response_handler.showing import Showing
-from ak_lambda.response_handler.streams import Streams
 from ak_lambda.shared.clients import callback_client, client
-from ak_lambda.shared.connections import Connections
 from ak_lambda.shared.environment import setting
 from ak_lambda.shared.fields import mapping
 from ak_lambda.shared.messages import Received
 from ak_lambda.shared.payloads import Payloads
-from ak_lambda.shared.posting import Poster
 from ak_lambda.shared.protocol import Item
 from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.record_batch import handled
 from ak_lambda.shared.requests_table import RequestsTable
+
+if TYPE_CHECKING:
+    from ak_lambda.response_handler.streams import Streams
 
 SHOW_SECONDS = 2  # for which one connection keeps a piece from the others
 
@@ -59,11 +57,15 @@ def replies() -> Replies:
 
 def _to_connections(
     table: RequestsTable, payloads: Payloads, retention: int
-) -> tuple[Streams | None, Callable[[Received, Item], None] | None]:
+) -> tuple["Streams | None", Callable[[Received, Item], None] | None]:
     """Make what a WebSocket in front needs: nothing where there is none."""
     name = os.environ.get("AK_CONSTRUCTS_CONNECTIONS_TABLE")
     if not name:
         return None, None
+    from ak_lambda.response_handler.pushing import Pushing  # noqa: PLC0415 - a queue without a WebSocket needs none
+    from ak_lambda.shared.connections import Connections  # noqa: PLC0415
+    from ak_lambda.shared.posting import Poster  # noqa: PLC0415
+
     connections = Connections(client("dynamodb"), name)
     poster = Poster(connections, callback_client)
     push = Pushing(
@@ -76,6 +78,9 @@ def _to_connections(
     ).push
     if os.environ.get("AK_CONSTRUCTS_STREAMS") != "true":
         return None, push
+    from ak_lambda.response_handler.showing import Showing  # noqa: PLC0415 - few are told pieces
+    from ak_lambda.response_handler.streams import Streams  # noqa: PLC0415
+
     hasty = Poster(connections, functools.partial(callback_client, read_seconds=SHOW_SECONDS))
     showing = Showing(connections=connections, poster=hasty, now_ms=_now_ms, new_id=_new_id)
     return Streams(table=table, payloads=payloads, retention=retention, now_ms=_now_ms, show=showing.show), push

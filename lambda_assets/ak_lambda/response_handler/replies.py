@@ -4,14 +4,16 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ak_lambda.response_handler.streams import Streams
 from ak_lambda.shared import messages, protocol
 from ak_lambda.shared.messages import Received
 from ak_lambda.shared.payloads import ANSWERS, MAX_ITEM_BYTES, Payloads
 from ak_lambda.shared.queues import Queue
 from ak_lambda.shared.requests_table import RequestsTable
+
+if TYPE_CHECKING:
+    from ak_lambda.response_handler.streams import Streams
 
 UNREADABLE = json.dumps({"error": "the agent's answer cannot be written as JSON"})
 
@@ -38,7 +40,7 @@ class Replies:
     payloads: Payloads
     retention: int
     now_ms: Callable[[], int]
-    streams: Streams | None = None
+    streams: "Streams | None" = None
     push: Callable[[Received, protocol.Item], None] | None = None
     tell: Sequence[Callable[[Mapping[str, Any]], None]] = ()
 
