@@ -9,8 +9,17 @@ from ak_constructs import AgentFunction
 
 FIRST = (  # the modules that take longest, so that at the end nobody waits for one worker
     *("test_queued_pipeline_chaos", "test_agentkernel_differences", "test_queued_pipeline", "test_agentkernel_queue"),
+    *("test_upgrade", "test_tutorial", "test_local"),
     *("test_protocol_mutations", "test_demo", "test_permissions", "test_queued_pipeline_demo", "test_checkov"),
-    *("test_wheel", "test_request_protocol_machine", "test_smoke", "test_findings", "test_cfn_lint"),
+    *(
+        "test_wheel",
+        "test_request_protocol_machine",
+        "test_site",
+        "test_smoke",
+        "test_compare",
+        "test_findings",
+        "test_cfn_lint",
+    ),
 )
 
 

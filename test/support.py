@@ -1,24 +1,11 @@
 """What several tests need to read templates."""
 
-import json
-import re
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk.assertions import Template
 
-_ASSET = re.compile(r"\b[0-9a-f]{64}\.zip")
-_DEPLOYMENT = re.compile(r"(Deployment[0-9A-F]{8})[0-9a-f]{32}")
-_VERSION = re.compile(r"(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}")
-
-
-def normalised(stack: cdk.Stack) -> dict[str, Any]:
-    """Give a stack's template without the hashes that change with every edit of the packaged code."""
-    text = json.dumps(Template.from_stack(stack).to_json(), sort_keys=True)
-    text = _ASSET.sub("<asset>.zip", text)
-    text = _VERSION.sub(r"\1<hash>", _DEPLOYMENT.sub(r"\1<hash>", text))
-    template: dict[str, Any] = json.loads(text)
-    return template
+from ak_constructs.testing import normalised
 
 
 def statements(stack: cdk.Stack, role: str, *, effect: str = "Allow") -> list[tuple[tuple[str, ...], Any]]:

@@ -15,7 +15,8 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentApi, AgentFunction, Authorization, SessionStore
-from test.support import logical_ids, methods, normalised, statements
+from ak_constructs.testing import normalised
+from test.support import logical_ids, methods, statements
 
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
 
@@ -263,7 +264,7 @@ def test_a_raised_quota_lets_the_agent_take_longer(stack: cdk.Stack, entry: Path
     ("seconds", "message"),
     [
         (29, "^raised_timeout in seconds must be at least 30, got 29; leave it out unless"),
-        (901, "^raised_timeout must be at most 900 s, got 901 s; no function runs longer$"),
+        (901, "^raised_timeout must be at most 900 s, got 901 s; lower it: no function runs longer$"),
     ],
 )
 def test_fails_when_a_raised_timeout_is_out_of_range(

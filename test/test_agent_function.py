@@ -17,8 +17,9 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction
+from ak_constructs.testing import normalised
 from test.pythons import this_version
-from test.support import logical_ids, normalised, statements
+from test.support import logical_ids, statements
 
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:111122223333:secret:openai-AbCdEf"
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
@@ -121,7 +122,9 @@ def test_fails_when_the_agent_is_not_module_and_callable(stack: cdk.Stack, entry
 
 def test_fails_when_the_agents_module_is_missing(stack: cdk.Stack, entry: Path) -> None:
     """The message names the file that should be there."""
-    with pytest.raises(ValueError, match=r"got 'missing:respond' but there is no missing\.py$"):
+    with pytest.raises(
+        ValueError, match=r"got 'missing:respond' but there is no missing\.py; name the one that has it$"
+    ):
         AgentFunction(stack, "Agent", entry=str(entry), agent="missing:respond")
 
 
@@ -138,8 +141,18 @@ def test_fails_when_the_module_cannot_be_read(stack: cdk.Stack, entry: Path) -> 
 
 def test_fails_when_the_callable_is_missing(stack: cdk.Stack, entry: Path) -> None:
     """A typing error is found before a deployment."""
-    with pytest.raises(ValueError, match=r"got 'agent:reply' but nothing there has that name$"):
+    with pytest.raises(ValueError, match=r"got 'agent:reply' but nothing there has that name; rename one$"):
         AgentFunction(stack, "Agent", entry=str(entry), agent="agent:reply")
+
+
+@pytest.mark.parametrize("runtime", [lambda_.Runtime.PYTHON_3_10, lambda_.Runtime.PYTHON_3_9], ids=["3.10", "3.9"])
+def test_fails_when_the_runtime_is_too_old_for_the_runner(
+    stack: cdk.Stack, entry: Path, runtime: lambda_.Runtime
+) -> None:
+    """Which uses what Python 3.11 brought: Lambda would say so at the first call."""
+    said = rf"^runtime must be Python 3\.11 or later for a folder, got {runtime.name}; leave it out \(python3\.13\)$"
+    with pytest.raises(ValueError, match=said):
+        AgentFunction(stack, "Agent", entry=entry, runtime=runtime)
 
 
 @pytest.mark.parametrize("name", ["AK_CONSTRUCTS_AGENT", "AK_CONSTRUCTS_OF_TOMORROW"])
@@ -166,7 +179,10 @@ def test_fails_when_agent_and_handler_are_both_given(stack: cdk.Stack, entry: Pa
 
 def test_fails_when_code_comes_without_a_handler(stack: cdk.Stack) -> None:
     """Our runner lies beside folders only."""
-    with pytest.raises(ValueError, match=r"^handler must be given with code, got none; only a folder has our runner"):
+    with pytest.raises(
+        ValueError,
+        match=r"^handler must be given with code, got none; give lambda_.Handler.FROM_IMAGE for an image",
+    ):
         AgentFunction(stack, "A", code=lambda_.Code.from_inline("x"))
 
 
@@ -174,8 +190,8 @@ def test_fails_when_code_comes_without_a_handler(stack: cdk.Stack) -> None:
     ("handler", "message"),
     [
         ("agent", r"^handler must be module.function, such as app.handler .*, got 'agent'$"),
-        ("missing.respond", r"got 'missing.respond' but there is no missing\.py$"),
-        ("agent.reply", r"got 'agent.reply' but nothing there has that name$"),
+        ("missing.respond", r"got 'missing.respond' but there is no missing\.py; name the one that has it$"),
+        ("agent.reply", r"got 'agent.reply' but nothing there has that name; rename one$"),
     ],
 )
 def test_fails_when_the_handler_is_not_in_the_folder(stack: cdk.Stack, entry: Path, handler: str, message: str) -> None:

@@ -12,7 +12,9 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction, AgentQueue, SessionStore
-from test.support import logical_ids, normalised, statements
+from ak_constructs.agent_queue import wiring_of
+from ak_constructs.testing import normalised
+from test.support import logical_ids, statements
 
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
 LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
@@ -155,7 +157,7 @@ def test_a_plain_function_may_be_the_agent(stack: cdk.Stack) -> None:
     )
     queue = AgentQueue(stack, "Queue", agent=function)
     assert found(stack, "AWS::SQS::Queue", "RequestQueue")["VisibilityTimeout"] == 63
-    assert queue.takes_large_requests is False
+    assert wiring_of(queue).own_handler
     assert variables(stack, "Agent")["AK_EXECUTION__QUEUES__TYPE"] == "sqs"
 
 
@@ -416,7 +418,7 @@ def test_fails_when_a_handler_of_the_users_is_to_do_without_order(stack: cdk.Sta
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"max_receive_count": 4}, "max_receive_count must be at least 5, got 4; AWS advises so many"),
+        ({"max_receive_count": 4}, "max_receive_count must be at least 5, got 4; leave it out: AWS advises so many"),
         ({"max_concurrency": 1}, "max_concurrency must be 2 to 1000, got 1; leave it out or change it"),
         ({"max_concurrency": 1001}, "max_concurrency must be 2 to 1000, got 1001; leave it out or change it"),
         (

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Match, Template
 
 from ak_constructs import AgentApi, AgentFunction, Authorization
+from ak_constructs.authorization import proof_of
 from test.support import methods
 
 ROUTES = [("POST", "/api/v1/chat"), ("ANY", "/{proxy+}"), ("ANY", "/"), ("GET", "/api/v1/app")]
@@ -60,8 +61,8 @@ def authorizer(stack: cdk.Stack) -> dict[str, Any]:
 
 def test_fails_when_it_is_not_made_by_a_factory() -> None:
     """Half an authorization cannot be written."""
-    with pytest.raises(TypeError, match="abstract"):
-        Authorization()  # type: ignore[abstract]
+    with pytest.raises(TypeError, match="_proof"):
+        Authorization()  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -210,9 +211,9 @@ def test_one_value_serves_several_apis(stack: cdk.Stack, agent: AgentFunction, a
 
 def test_a_websocket_asks_who_connects(stack: cdk.Stack, asked: lambda_.Function) -> None:
     """IAM, or a function with the whole request: what is remembered for how long is a matter of REST APIs."""
-    assert isinstance(Authorization.iam().define_for_websocket(stack), authorizers.WebSocketIamAuthorizer)
+    assert isinstance(proof_of(Authorization.iam()).define_for_websocket(stack), authorizers.WebSocketIamAuthorizer)
     remembered = Authorization.lambda_function(asked, user_key="id", cache_ttl=cdk.Duration.minutes(1))
-    assert isinstance(remembered.define_for_websocket(stack), authorizers.WebSocketLambdaAuthorizer)
+    assert isinstance(proof_of(remembered).define_for_websocket(stack), authorizers.WebSocketLambdaAuthorizer)
 
 
 def test_fails_when_a_websocket_would_not_know_who_connects(stack: cdk.Stack, asked: lambda_.Function) -> None:
@@ -239,5 +240,5 @@ def test_fails_when_a_websocket_would_not_know_who_connects(stack: cdk.Stack, as
     }
     for message, authorization in refused.items():
         with pytest.raises(ValueError, match=f"^{message}"):
-            authorization.define_for_websocket(stack)
+            proof_of(authorization).define_for_websocket(stack)
     assert len(stack.node.children) == before

@@ -17,7 +17,9 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentApi, AgentFunction, Authorization, QueuedAgentPipeline
 from ak_constructs._lambda_assets import lambda_assets
-from test.support import logical_ids, methods, normalised, statements
+from ak_constructs.authorization import proof_of
+from ak_constructs.testing import normalised
+from test.support import logical_ids, methods, statements
 
 ISSUER = "https://issuer.example.com"
 IDS = {
@@ -260,7 +262,7 @@ def test_a_queued_pipeline_takes_tokens_too(stack: cdk.Stack, agent: AgentFuncti
 
 def test_a_websocket_asks_the_same_function_and_remembers_nothing(stack: cdk.Stack, agent: AgentFunction) -> None:
     """With no identity source: it would ask for all the ways in which a token may come."""
-    authorizer = jwt().define_for_websocket(stack)
+    authorizer = proof_of(jwt()).define_for_websocket(stack)
     integration = integrations.WebSocketLambdaIntegration("Connect", agent)
     apigatewayv2.WebSocketApi(
         stack,
@@ -363,7 +365,9 @@ def test_the_layers_have_the_pinned_library_for_each_architecture(tmp_path: Path
     """Machine code of the runtime's own version, and no program that only builds."""
     app = cdk.App(outdir=str(tmp_path), analytics_reporting=False)
     for architecture in (lambda_.Architecture.ARM_64, lambda_.Architecture.X86_64):
-        jwt(architecture=architecture).define_for_websocket(cdk.Stack(app, architecture.name.replace("_", "")))
+        proof_of(jwt(architecture=architecture)).define_for_websocket(
+            cdk.Stack(app, architecture.name.replace("_", ""))
+        )
     app.synth()
     machines = set()
     for asset in (path for path in tmp_path.glob("asset.*") if (path / "python").is_dir()):
@@ -388,7 +392,7 @@ def test_the_pins_are_those_that_tests_and_the_emulator_use() -> None:
     layer = pinned(lambda_assets() / "jwt_layer" / "requirements.txt")
     assert set(layer) == {"pyjwt", "cryptography", "cffi", "pycparser"}
     assert layer.items() <= pinned(root / "constraints.txt").items()
-    emulator = pinned(root / "examples" / "local" / "requirements.txt")
+    emulator = pinned(root / "src" / "ak_constructs" / "local" / "requirements.txt")
     assert {name: emulator[name] for name in ("cryptography", "cffi")}.items() <= layer.items()
 
 

@@ -16,7 +16,8 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction, KeepWarm, SharedCapacityProvider
-from test.support import logical_ids, normalised, statements
+from ak_constructs.testing import normalised
+from test.support import logical_ids, statements
 
 LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
 XRAY = (("xray:PutTraceSegments", "xray:PutTelemetryRecords"), "*")
@@ -311,7 +312,9 @@ def test_fails_when_concurrency_is_out_of_range(stack: cdk.Stack, live: lambda_.
 def test_fails_when_concurrency_is_only_known_at_deployment(stack: cdk.Stack, live: lambda_.Alias) -> None:
     """Whether enough is reserved could not be said."""
     token: Any = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
-    message = r"^concurrency must be known at synthesis, got a token; the targets' settings depend on it$"
+    message = (
+        r"^concurrency must be known at synthesis, got a token; give a number, on which the targets' settings depend$"
+    )
     with pytest.raises(ValueError, match=message):
         KeepWarm(stack, "Warm", targets=[live], concurrency=token)
 

@@ -246,11 +246,11 @@ def test_fails_when_a_function_is_added_twice(stack: cdk.Stack) -> None:
 REFUSED_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "little memory for a vCPU": (
         {"memory_gib_per_vcpu": 1.5},
-        "memory_gib_per_vcpu must be at least 2, got 1.5; the service takes no other",
+        "memory_gib_per_vcpu must be at least 2, got 1.5; give 4 or 8, as AWS advises for Python",
     ),
     "much memory for a vCPU": (
         {"memory_gib_per_vcpu": 9},
-        "memory_gib_per_vcpu must be at most 8, got 9; the service takes no other",
+        "memory_gib_per_vcpu must be at most 8, got 9; give 4 or 8, as AWS advises for Python",
     ),
     "less than a vCPU": (
         {"memory_gib_per_vcpu": 8},
@@ -269,17 +269,11 @@ REFUSED_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "only a minimum": (
         {"min_execution_environments": 1},
-        (
-            "max_execution_environments must be given with min_execution_environments, got None; "
-            "Lambda would take its own default"
-        ),
+        ("max_execution_environments must be given with min_execution_environments, got None; give both or neither"),
     ),
     "only a maximum": (
         {"max_execution_environments": 1},
-        (
-            "min_execution_environments must be given with max_execution_environments, got None; "
-            "Lambda would take its own default"
-        ),
+        ("min_execution_environments must be given with max_execution_environments, got None; give both or neither"),
     ),
     "no environment": (
         {"min_execution_environments": 0, "max_execution_environments": 0},
@@ -290,11 +284,11 @@ REFUSED_ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "many environments": (
         {"min_execution_environments": 1, "max_execution_environments": 15_001},
-        "max_execution_environments must be at most 15000, got 15001; the service takes no more",
+        "max_execution_environments must be at most 15000, got 15001; lower it: the service takes no more",
     ),
     "more at least than at most": (
         {"min_execution_environments": 3, "max_execution_environments": 2},
-        "min_execution_environments must be at most 2, got 3; max_execution_environments is less",
+        "min_execution_environments must be at most 2, got 3; lower it or raise max_execution_environments",
     ),
     "a number for a name": (
         {"alias": "12"},

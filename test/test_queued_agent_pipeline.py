@@ -13,7 +13,8 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction, AgentQueue, Authorization, QueuedAgentPipeline, SessionStore
-from test.support import methods, normalised
+from ak_constructs.testing import normalised
+from test.support import methods
 from test.test_agent_queue import found, granted, variables
 
 

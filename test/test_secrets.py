@@ -265,5 +265,7 @@ def test_fails_when_there_is_no_folder_for_our_code(stack: cdk.Stack) -> None:
 def test_fails_when_secrets_have_no_names(stack: cdk.Stack, entry: Path) -> None:
     """A list is what another tool takes."""
     several: Any = [secretsmanager.Secret(stack, "Secret")]
-    with pytest.raises(TypeError, match=r"^secrets must be a dict, of names and secrets, got a value of type list$"):
+    with pytest.raises(
+        TypeError, match=r"^secrets must be a dict, of names and secrets, got a value of type list; name each$"
+    ):
         AgentFunction(stack, "Agent", entry=entry, secrets=several)

@@ -18,7 +18,8 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from ak_constructs import AgentFunction, SessionStore, _layer, _redis_client
 from ak_constructs._lambda_assets import lambda_assets
 from ak_constructs._session_backends import REDIS_ACCESS
-from test.support import logical_ids, normalised, statements
+from ak_constructs.testing import normalised
+from test.support import logical_ids, statements
 
 OUR_OWN = {"AK_CONSTRUCTS_AGENT": "agent:respond"}
 KEEPING = {"AK_CONSTRUCTS_SESSIONS_TTL_SECONDS": "2592000", "AK_CONSTRUCTS_HISTORY_TURNS": "5"}

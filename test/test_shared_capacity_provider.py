@@ -15,8 +15,9 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import SharedCapacityProvider, _pool_dashboard, shared_capacity_provider
+from ak_constructs.testing import normalised
 from test.pools import define_function, pool_of, vpc_of
-from test.support import logical_ids, normalised, statements
+from test.support import logical_ids, statements
 
 NIGHTLY = scheduler.ScheduleExpression.cron(hour="20", minute="0")
 

@@ -17,8 +17,9 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from ak_constructs import AgentFunction, VersionPruner
 from ak_constructs._limits import LAMBDA_ENVIRONMENT_BYTES
+from ak_constructs.testing import normalised
 from scripts.findings import violations
-from test.support import logical_ids, normalised
+from test.support import logical_ids
 
 READS = (
     "lambda:ListVersionsByFunction",

@@ -25,7 +25,8 @@ from ak_constructs import (
     SessionStore,
     WebSocketAgentApi,
 )
-from test.support import normalised, statements
+from ak_constructs.testing import normalised
+from test.support import statements
 from test.test_agent_queue import LOGS, XRAY, found, variables
 from test.test_queue_wiring import id_of
 

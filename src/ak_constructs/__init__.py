@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from ak_constructs.shared_capacity_provider import SharedCapacityProvider as SharedCapacityProvider
     from ak_constructs.version_pruner import VersionPruner as VersionPruner
     from ak_constructs.websocket_agent_api import WebSocketAgentApi as WebSocketAgentApi
+else:  # or a type checker would believe that every name exists
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used, so that one construct does not cost the imports of all."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_MODULES[name]), name)
+
 
 __all__ = [
     "AgentApi",
@@ -40,13 +48,6 @@ _MODULES = {
     "VersionPruner": "ak_constructs.version_pruner",
     "WebSocketAgentApi": "ak_constructs.websocket_agent_api",
 }
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used, so that one construct does not cost the imports of all."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What a queue asks of the agent that it is given."""
+"""What a queue, or an API, asks of the agent that it is given."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_

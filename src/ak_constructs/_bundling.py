@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,16 +54,16 @@ def platform_of(architecture: lambda_.Architecture, runtime: lambda_.Runtime) ->
 
 def _check_names(package: Path, files: dict[str, Path]) -> None:
     """Raise when a file of the user's would overwrite or hide a dependency."""
-    installed = {path.name.removesuffix(".py") for path in package.iterdir()}
+    installed = {path.name.removesuffix(".py").lower() for path in package.iterdir()}
     for name in sorted({Path(name).parts[0] for name in files}):
-        if name.removesuffix(".py") in installed:
+        if name.removesuffix(".py").lower() in installed:  # on some machines one folder holds no two such names
             raise ValueError(f"entry must not have the name of a package that it depends on, got {name!r}; rename it")
 
 
 def _files(root: Path, below: str = "") -> Iterator[tuple[str, Path]]:
     """Every file to package, by its name in the zip; hidden files, bytecode and CDK's own output stay out."""
     for path in sorted((root / below).iterdir()):
-        name = f"{below}/{path.name}".lstrip("/")
+        name = unicodedata.normalize("NFC", f"{below}/{path.name}".lstrip("/"))  # macOS may spell é as two characters
         if path.name.startswith(".") or path.name in _LEFT_OUT or path.suffix == ".pyc":
             continue
         if path.is_symlink():

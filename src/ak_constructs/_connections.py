@@ -21,8 +21,8 @@ _MARK = "ak-constructs:connections"
 _AGENT = "ak-constructs:agent"
 
 
-def define_connections(scope: Construct, id: str, *, key: kms.IKey | None) -> dynamodb.TableV2:
-    """Define a table of connections, found by their user or by their own id, in Agent Kernel's names."""
+def define_connections(scope: Construct, id: str, *, agent: lambda_.Function, key: kms.IKey | None) -> dynamodb.TableV2:
+    """Define a table of an agent's connections, found by their user or by their own id, in Agent Kernel's names."""
     partition_key, sort_key = KEYS
     table = define_table(scope, id, partition_key=partition_key, sort_key=sort_key, key=key)
     table.add_global_secondary_index(
@@ -30,6 +30,7 @@ def define_connections(scope: Construct, id: str, *, key: kms.IKey | None) -> dy
         partition_key=dynamodb.Attribute(name=sort_key, type=dynamodb.AttributeType.STRING),
         sort_key=dynamodb.Attribute(name=partition_key, type=dynamodb.AttributeType.STRING),
     )
+    _mark_as_of(table, agent)
     return table
 
 
@@ -98,8 +99,14 @@ def check_connections(agent: lambda_.IFunction, table: dynamodb.ITableV2 | None)
         )
 
 
-def mark_as_of_agent(table: dynamodb.ITableV2, agent: lambda_.Function) -> None:
-    """Raise when the table has the people of another agent: each would push to all, and may post to its own only."""
+def take_connections(table: dynamodb.ITableV2, agent: lambda_.Function) -> None:
+    """Raise unless the table is one that another API in front of the same agent defined, as far as that is known."""
+    _check_keys(table)
+    _mark_as_of(table, agent)
+
+
+def _mark_as_of(table: dynamodb.ITableV2, agent: lambda_.Function) -> None:
+    """Raise when it has the people of another agent: each would push to all, and may post to its own only."""
     known = _noted(table, _AGENT)
     if known not in {None, agent.node.path}:
         raise ValueError(
@@ -110,7 +117,7 @@ def mark_as_of_agent(table: dynamodb.ITableV2, agent: lambda_.Function) -> None:
         table.node.add_metadata(_AGENT, agent.node.path)
 
 
-def check_table(table: dynamodb.ITableV2) -> None:
+def _check_keys(table: dynamodb.ITableV2) -> None:
     """Raise for a table of something else, where its keys can be seen: nobody could connect."""
     resource = table.node.default_child
     if isinstance(resource, dynamodb.CfnGlobalTable | dynamodb.CfnTable):

@@ -36,8 +36,12 @@ class Platform:
     @property
     def tag(self) -> str:
         """What uv calls it; up to Python 3.11 Lambda runs on Amazon Linux 2 with an older C library."""
-        new = tuple(map(int, self.python.split("."))) >= (3, 12)
-        return f"{self.machine}-{'manylinux_2_28' if new else 'manylinux2014'}"
+        return f"{self.machine}-{'manylinux_2_28' if self.version >= (3, 12) else 'manylinux2014'}"
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The Python version, to compare."""
+        return tuple(map(int, self.python.split(".")))
 
 
 def find_dependencies(entry: Path) -> Path | None:
@@ -50,7 +54,7 @@ def find_dependencies(entry: Path) -> Path | None:
         return requirements if list(_check_pinned(requirements)) else None
     if not project.is_file():
         return None
-    settings = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
+    settings = tomllib.loads(_read(project)).get("project", {})
     if not settings.get("dependencies"):
         return None
     if not lock.is_file():
@@ -110,6 +114,14 @@ def _largest(sizes: dict[str, int]) -> list[tuple[int, str]]:
     return sorted(((size, top) for top, size in sizes.items()), reverse=True)[:5]
 
 
+def _read(file: Path) -> str:
+    """Read what an editor or a shell of any system wrote, or say what else it must be."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} must be UTF-8, got other text (PowerShell writes UTF-16); save it as UTF-8") from None
+
+
 def _lines(text: str) -> Iterator[str]:
     """Give the requirements of a file, each in one line, without comments."""
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
@@ -119,7 +131,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _check_pinned(requirements: Path) -> Iterator[str]:
-    for line in _lines(requirements.read_text(encoding="utf-8")):
+    for line in _lines(_read(requirements)):
         requirement = re.sub(r"\s+--hash[= ]\S+", "", line)
         if not _PINNED.fullmatch(requirement):
             raise ValueError(
@@ -133,7 +145,7 @@ def _check_pinned(requirements: Path) -> Iterator[str]:
 def _check_lock(dependencies: list[str], lock: Path) -> None:
     """Raise when a dependency was added or removed since the lock was made."""
     wanted = {_name(dependency) for dependency in dependencies}
-    packages = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", [])
+    packages = tomllib.loads(_read(lock)).get("package", [])
     locked = [
         {_normalised(requirement["name"]) for requirement in package.get("metadata", {}).get("requires-dist", [])}
         for package in packages
@@ -146,7 +158,7 @@ def _check_lock(dependencies: list[str], lock: Path) -> None:
 def _text(pins: Path) -> str:
     """Give pins as requirements, exported from a lock where it is one."""
     if pins.name == "requirements.txt":
-        return pins.read_text(encoding="utf-8")
+        return _read(pins)
     command = ["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"]
     command += ["--project", str(pins.parent)]
     return _uv(command, f"{pins} cannot be read", "run `uv lock` there")
@@ -180,9 +192,8 @@ def _scrub(target: Path) -> None:
 
 def _uv(arguments: list[str], problem: str, remedy: str) -> str:
     """Run uv outside any project, whose pins are not meant for this folder, and give what it printed."""
-    done = subprocess.run(  # noqa: S603
-        [_find_uv(), *arguments], cwd=Path(sys.executable).anchor, capture_output=True, text=True, check=False
-    )
+    command, root = [_find_uv(), *arguments], Path(sys.executable).anchor
+    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=False)  # noqa: S603
     if done.returncode != 0:
         raise ValueError(f"{problem}; {remedy}\nuv says: {done.stderr.strip()}")
     return done.stdout

@@ -21,11 +21,13 @@ def check_entry(entry: str | os.PathLike[str], *, argument: str = "entry") -> Pa
 def check_defined(folder: Path, value: str, *, argument: str, separator: str, runtime: str) -> None:
     """Raise when a folder has no such module, or the module no such name."""
     module, _, attribute = value.rpartition(separator)
-    path = folder.joinpath(*module.replace("/", ".").split("."))
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not file.is_file():
+    *packages, name = module.replace("/", ".").split(".")
+    path = folder.joinpath(*packages)
+    file = path / name / "__init__.py" if (path / name).is_dir() else path / f"{name}.py"
+    if not file.is_file() or not _is_spelled(file, folder):
         raise ValueError(
-            f"{argument} must name a module in {folder}, got {value!r} but there is no {file.relative_to(folder)}"
+            f"{argument} must name a module in {folder}, got {value!r} but there is no {file.relative_to(folder)}; "
+            "name the one that has it"
         )
     try:
         names = _names(ast.parse(file.read_bytes(), str(file)))
@@ -36,7 +38,15 @@ def check_defined(folder: Path, value: str, *, argument: str, separator: str, ru
             f"{argument} must name a module without errors, got {file}:{error.lineno}: {error.msg}"
         ) from None
     if not names & {attribute.partition(".")[0], "*"}:
-        raise ValueError(f"{argument} must name a callable in {file}, got {value!r} but nothing there has that name")
+        raise ValueError(
+            f"{argument} must name a callable in {file}, got {value!r} but nothing there has that name; rename one"
+        )
+
+
+def _is_spelled(file: Path, folder: Path) -> bool:
+    """Say whether every name on the way is as in its folder: here capitals may not matter, but in Lambda they do."""
+    ways = [file, *file.parents][: len(file.relative_to(folder).parts)]
+    return all(way.name in {beside.name for beside in way.parent.iterdir()} for way in ways)
 
 
 def _names(module: ast.Module) -> set[str]:

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from ak_constructs._function import Surroundings, function_behind
 from ak_constructs.agent_function import AgentFunction
-from ak_constructs.agent_queue import AgentQueue
+from ak_constructs.agent_queue import AgentQueue, wiring_of
 
 
 def queue_of(scope: Construct, agent: lambda_.IFunction | AgentQueue, around: Surroundings) -> AgentQueue:
@@ -32,3 +32,9 @@ def around_submitter(queue: AgentQueue, around: Surroundings) -> Surroundings:
     if around.vpc or not in_redis or not isinstance(function, AgentFunction):
         return around
     return replace(around, vpc=function.vpc, vpc_subnets=function.vpc_subnets)
+
+
+def connect_submitter(queue: AgentQueue, function: lambda_.Function, *, large: bool = True) -> None:
+    """Let a function of an API's submit requests, look up their answers, and look whose a session is."""
+    wiring_of(queue).connect_request_handler(function, large=large)
+    queue.session_store.attach(function)

@@ -41,9 +41,22 @@ API_GATEWAY_WEBSOCKET_ROUTES: Final = 300
 """Routes of a WebSocket API, $connect and the like too; more by a quota increase. Read 2026-11-21.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
 
+LAMBDA_PYTHON_RUNTIMES: Final = {
+    "3.11": ("2027-06-30", "2027-07-31", "2027-08-31"),
+    "3.12": ("2028-10-31", "2028-11-30", "2029-01-10"),
+    "3.13": ("2029-06-30", "2029-07-31", "2029-08-31"),
+    "3.14": ("2029-06-30", "2029-07-31", "2029-08-31"),
+}
+"""Of each Python that our runner works in: when AWS ends its support, and lets nobody create or update functions.
+Read 2026-11-21. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html"""
+
 LAMBDA_TIMEOUT_SECONDS: Final = 900
 """Longest run of a function outside managed instances. Read 2026-11-20.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+LAMBDA_DEFAULT_TIMEOUT_SECONDS: Final = 3
+"""How long a function may run that says nothing. Read 2026-11-21.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""
 
 LAMBDA_INIT_SECONDS: Final = 10
 """How long an environment may take to start; one that takes longer starts once more, within the function's timeout.

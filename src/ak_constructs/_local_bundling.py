@@ -36,10 +36,20 @@ class LocalBundling:
         """Put it together; never leaves that to Docker, which would only hide why it failed."""
         try:
             self._make(Path(output_dir))
+            _let_everybody_read(Path(output_dir))
         except Exception as error:
             self.error = error
             raise
         return True
+
+
+def _let_everybody_read(asset: Path) -> None:
+    """Make modes those that Lambda needs, whatever the umask here; a program stays one.
+
+    https://repost.aws/knowledge-center/lambda-deployment-package-errors, read 2026-11-21
+    """
+    for path in asset.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 @contextlib.contextmanager

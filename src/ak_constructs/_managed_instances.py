@@ -19,6 +19,7 @@ from ak_constructs._limits import (
     LAMBDA_MANAGED_TIMEOUT_SECONDS,
     LAMBDA_MEMORY_MIB,
 )
+from ak_constructs._provisioned import provisions
 from ak_constructs._validation import check_at_least, check_at_most
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-runtimes.html, read 2026-11-21
@@ -102,7 +103,7 @@ def refusals(function: lambda_.Function, architecture: lambda_.Architecture) -> 
     ):
         if value is not None:
             yield f"{name} of {path} must be left out, got one; {remedy}"
-    if _has_provisioned_concurrency(function):
+    if any(map(provisions, function.node.find_all())):
         yield (
             f"provisioned concurrency of {path} must be left out of its versions and aliases, got one; "
             "min_execution_environments keeps environments ready"
@@ -132,19 +133,9 @@ def _has_floor(runtime: str) -> bool:
     return False
 
 
-def _has_provisioned_concurrency(function: lambda_.Function) -> bool:
-    for each in function.node.find_all():
-        if isinstance(each, lambda_.CfnVersion | lambda_.CfnAlias):
-            if each.provisioned_concurrency_config is not None:
-                return True
-        elif isinstance(each, cdk.CfnResource) and each.cfn_resource_type.endswith("::ScalableTarget"):
-            return True
-    return False
-
-
 def vcpus_for(function: lambda_.Function, memory_gib_per_vcpu: float) -> float | None:
     """Give the vCPUs of an environment, or raise when they are too few; None when they are only known later."""
-    remedy = "the service takes no other"
+    remedy = "give 4 or 8, as AWS advises for Python"
     check_at_least("memory_gib_per_vcpu", memory_gib_per_vcpu, LAMBDA_MANAGED_GIB_PER_VCPU[0], remedy)
     check_at_most("memory_gib_per_vcpu", memory_gib_per_vcpu, LAMBDA_MANAGED_GIB_PER_VCPU[1], remedy)
     memory = resource_of(function).memory_size or LAMBDA_MEMORY_MIB[0]
@@ -190,14 +181,14 @@ def check_environments(minimum: int | None, maximum: int | None) -> None:
         name, other = "min_execution_environments", "max_execution_environments"
         if maximum is None:
             name, other = other, name
-        raise ValueError(f"{name} must be given with {other}, got None; Lambda would take its own default")
+        raise ValueError(f"{name} must be given with {other}, got None; give both or neither")
     least, most = LAMBDA_MANAGED_ENVIRONMENTS
     remedy = "0 deactivates a version until somebody activates it again"
     check_at_least("min_execution_environments", minimum, least, remedy)
-    check_at_most("max_execution_environments", maximum, most, "the service takes no more")
+    check_at_most("max_execution_environments", maximum, most, "lower it: the service takes no more")
     if cdk.Token.is_unresolved(maximum):
         return
-    check_at_most("min_execution_environments", minimum, maximum, "max_execution_environments is less")
+    check_at_most("min_execution_environments", minimum, maximum, "lower it or raise max_execution_environments")
 
 
 def check_version(version: lambda_.CfnVersion, function: lambda_.Function) -> None:

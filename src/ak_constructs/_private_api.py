@@ -7,8 +7,9 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
+from ak_constructs._stage import STAGE
+
 # The stage by its name: a star takes slashes too, and `/*/OPTIONS/*` the path of `POST /items/OPTIONS/1`.
-STAGE = "prod"
 HEALTH = f"execute-api:/{STAGE}/GET/health"
 PREFLIGHTS = f"execute-api:/{STAGE}/OPTIONS/*"
 EVERY_ROUTE = "execute-api:/*"

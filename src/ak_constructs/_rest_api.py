@@ -16,12 +16,11 @@ from constructs import Construct
 from ak_constructs._cors import cors_variables
 from ak_constructs._function import Surroundings, define_function, define_log_group
 from ak_constructs._gateway_errors import NO_SUCH_ROUTE, define_error_bodies
-from ak_constructs._private_api import STAGE, address_of, endpoint_configuration, let_in_through
+from ak_constructs._private_api import address_of, endpoint_configuration, let_in_through
+from ak_constructs._proof import MethodAuthorization, Proof
+from ak_constructs._stage import BURST_FACTOR, STAGE
 from ak_constructs._validation import check_matches
-from ak_constructs.authorization import Authorization, MethodAuthorization
 
-DEFAULT_RATE_LIMIT = 100
-BURST_FACTOR = 2
 # A regional API takes TLS 1.0 otherwise, a private one does not; TLS 1.3 is taken too. The policies for 1.3 alone would
 # turn away clients, and break the names of private APIs unless their endpoint access mode is BASIC.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies-list.html, read 2026-11-21
@@ -69,7 +68,7 @@ class Front:
 def define_front(
     scope: Construct,
     *,
-    authorization: Authorization,
+    proof: Proof,
     cors: apigateway.CorsOptions | None,
     rate_limit: int,
     memory_backend: str,
@@ -81,12 +80,12 @@ def define_front(
     api = _define_rest_api(
         scope,
         access_logs=access_logs,
-        authorization=authorization,
+        proof=proof,
         cors=cors,
         rate_limit=rate_limit,
         vpc_endpoint=vpc_endpoint,
     )
-    asked = authorization.define(scope, api, around.key)
+    asked = proof.define(scope, api, around.key)
     if vpc_endpoint:
         let_in_through(vpc_endpoint, api, asked.authorization_type, has_preflights=cors is not None)
     health = _define_health(scope, api, memory_backend=memory_backend, around=around)
@@ -108,7 +107,7 @@ def define_web_acl(
             "web_acl", web_acl, _WEB_ACL, "a regional web ACL or its ARN, arn:aws:wafv2:...:regional/webacl/..."
         )
     elif web_acl.scope != "REGIONAL":
-        raise ValueError(f"web_acl must have the scope REGIONAL, got {web_acl.scope}; CloudFront's are for CloudFront")
+        raise ValueError(f"web_acl must have the scope REGIONAL, got {web_acl.scope}; make one for the region")
     return wafv2.CfnWebACLAssociation(
         scope,
         "WebAcl",
@@ -179,7 +178,7 @@ def _define_rest_api(
     scope: Construct,
     *,
     access_logs: logs.ILogGroup,
-    authorization: Authorization,
+    proof: Proof,
     cors: apigateway.CorsOptions | None,
     rate_limit: int,
     vpc_endpoint: ec2.IInterfaceVpcEndpoint | None,
@@ -207,12 +206,12 @@ def _define_rest_api(
             },
             # How the runner learns whose request it is: set here, out of the caller's reach, so that one agent may
             # serve several APIs with different authorizations.
-            variables={"akConstructsIdentity": authorization.identity, **cors_variables(cors)},
+            variables={"akConstructsIdentity": proof.identity, **cors_variables(cors)},
         ),
     )
     cast(apigateway.CfnRestApi, api.node.default_child).security_policy = SECURITY_POLICY
     api.node.try_remove_child("Endpoint")  # an output of the stack is the user's decision
-    define_error_bodies(api, cors, unavailable=authorization.gateway_errors)
+    define_error_bodies(api, cors, unavailable=proof.gateway_errors)
     return api
 
 

@@ -31,7 +31,9 @@ def check_secrets(
             "read them in your own, and let it by secret.grant_read(function)"
         )
     if not isinstance(secrets, Mapping):
-        raise TypeError(f"secrets must be a dict, of names and secrets, got a value of type {type(secrets).__name__}")
+        raise TypeError(
+            f"secrets must be a dict, of names and secrets, got a value of type {type(secrets).__name__}; name each"
+        )
     for name, value in secrets.items():
         check_matches("a name in secrets", name, _NAME, "letters, digits and underscores, such as OPENAI_API_KEY")
         if name.startswith("AK_CONSTRUCTS_") or name in LAMBDA_RESERVED_NAMES:

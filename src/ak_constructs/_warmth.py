@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 from constructs import IConstruct
 
 from ak_constructs._function import function_behind
-
-LAMBDA_DEFAULT_TIMEOUT_SECONDS = 3
+from ak_constructs._limits import LAMBDA_DEFAULT_TIMEOUT_SECONDS
+from ak_constructs._provisioned import provisions
 
 
 def refusals(targets: Sequence[lambda_.IFunction], concurrency: int) -> list[str]:
@@ -85,16 +84,8 @@ def _timeout_seconds(function: lambda_.Function | None, unknown: int) -> int:
 def _has_provisioned_concurrency(target: lambda_.IFunction) -> bool:
     """Whether the alias or the version has it, or the version of the alias, or autoscaling gives it to the alias."""
     if isinstance(target, lambda_.Alias):
-        scaled = any(isinstance(each, autoscaling.CfnScalableTarget) for each in target.node.find_all())
-        return scaled or _is_provisioned(target) or _is_provisioned(target.version)
-    return _is_provisioned(target)
-
-
-def _is_provisioned(target: lambda_.IFunction) -> bool:
-    resource = target.node.default_child
-    if not isinstance(resource, lambda_.CfnAlias | lambda_.CfnVersion):
-        return False
-    return bool(_setting(resource, "provisioned_concurrency_config"))
+        return any(map(provisions, target.node.find_all())) or provisions(target.version.node.default_child)
+    return provisions(target.node.default_child)
 
 
 def _setting(resource: cdk.CfnResource, name: str) -> dict[str, Any]:

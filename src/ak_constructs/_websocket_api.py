@@ -11,8 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from ak_constructs._private_api import STAGE
-from ak_constructs._rest_api import BURST_FACTOR
+from ak_constructs._stage import BURST_FACTOR, STAGE
 
 # Everything a message is recognised by; no query string and no header, in which a token may travel.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html, read 2026-11-21

@@ -18,16 +18,16 @@ from ak_constructs._chat_path import DEFAULT_CHAT_PATH, SEGMENT, check_chat_path
 from ak_constructs._function import Surroundings, function_behind
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS, LAMBDA_TIMEOUT_SECONDS
 from ak_constructs._rest_api import (
-    DEFAULT_RATE_LIMIT,
     add_json_method,
     add_method,
     define_front,
     define_not_found,
     define_web_acl,
 )
+from ak_constructs._stage import DEFAULT_RATE_LIMIT
 from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
 from ak_constructs.agent_function import AgentFunction
-from ak_constructs.authorization import Authorization, check_authorization
+from ak_constructs.authorization import Authorization, proof_of
 
 MAX_BODY_MIB = 4  # what the runner takes; the gateway would take 10
 
@@ -61,11 +61,12 @@ class AgentApi(Construct):
     resource policy allows needs no other permission, if they are of the API's account.
 
     **Resources**, ids relative to this construct: `RestApi` with its stage `prod` (regional, `TLS_1_2`, X-Ray,
-    throttled), `AccessLogs` the log group of its access log (JSON, no query strings, 30 days), `Health`, `HealthRole`,
-    `HealthLogs` the health function (128 MiB), `Authorizer`, or `ApiKey` and `UsagePlan`, where the authorization needs
-    them, with `AuthorizerFunction`, `AuthorizerFunctionRole`, `AuthorizerFunctionLogs` and the layer `JwtLibrary` for
-    `Authorization.jwt()`, `WebAcl`, if one is added; below `RestApi` the routes, a model and a validator for the body,
-    a gateway response for each kind of error, and for each function the permission to be called through its own route.
+    throttled), `AccessLogs` the log group of its access log (JSON, no query strings, 30 days, retained), `Health`,
+    `HealthRole`, `HealthLogs` the health function (128 MiB), `Authorizer`, or `ApiKey` and `UsagePlan`, where the
+    authorization needs them, with `AuthorizerFunction`, `AuthorizerFunctionRole`, `AuthorizerFunctionLogs` and the
+    layer `JwtLibrary` for `Authorization.jwt()`, `WebAcl`, if one is added; below `RestApi` the routes, a model and a
+    validator for the body, a gateway response for each kind of error, and for each function the permission to be called
+    through its own route.
 
     **Permissions**: the roles of the health function and of `AuthorizerFunction` may write to their own log groups and
     to X-Ray, as `AgentFunction` says, and in a VPC what it says of one. With a `key` nothing more.
@@ -133,14 +134,14 @@ class AgentApi(Construct):
         scope: Construct,
         id: str,
         *,
-        agent: lambda_.IFunction,
+        agent: lambda_.FunctionBase | lambda_.IFunction,
         authorization: Authorization | None = None,
         chat_path: str = DEFAULT_CHAT_PATH,
         cors: apigateway.CorsOptions | None = None,
         rate_limit: int = DEFAULT_RATE_LIMIT,
         raised_timeout: cdk.Duration | None = None,
         vpc_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
@@ -149,12 +150,12 @@ class AgentApi(Construct):
         check_chat_path(agent, chat_path)
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         self._timeout = _check_timeouts(agent, raised_timeout)
-        authorization = check_authorization(authorization or Authorization.iam())
+        proof = proof_of(authorization or Authorization.iam())
 
         self.chat_path: str = chat_path
         self._front = define_front(
             self,
-            authorization=authorization,
+            proof=proof,
             cors=cors,
             rate_limit=rate_limit,
             memory_backend=cdk.Lazy.string(_MemoryBackend(agent)),
@@ -190,7 +191,12 @@ class AgentApi(Construct):
         return self._front.url(self.chat_path)
 
     def add_route(
-        self, method: str, path: str, handler: lambda_.IFunction, *, scopes: Sequence[str] | None = None
+        self,
+        method: str,
+        path: str,
+        handler: lambda_.FunctionBase | lambda_.IFunction,
+        *,
+        scopes: Sequence[str] | None = None,
     ) -> apigateway.Method:
         """Add a route of your own, behind the API's authorization.
 
@@ -277,7 +283,7 @@ def _check_timeouts(agent: lambda_.IFunction, raised_timeout: cdk.Duration | Non
             API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS + 1,
             "leave it out unless your account's quota was raised",
         )
-    check_timeout_at_most("raised_timeout", raised_timeout, LAMBDA_TIMEOUT_SECONDS, "no function runs longer")
+    check_timeout_at_most("raised_timeout", raised_timeout, LAMBDA_TIMEOUT_SECONDS, "lower it: no function runs longer")
     _check_timeout(agent, timeout)
     return timeout
 

@@ -18,6 +18,7 @@ from ak_constructs._bundling import AgentPackage, platform_of
 from ak_constructs._encryption import check_key
 from ak_constructs._entry import check_defined, check_entry
 from ak_constructs._function import ARCHITECTURE, RUNTIME, define_log_group, define_role
+from ak_constructs._limits import LAMBDA_PYTHON_RUNTIMES
 from ak_constructs._local_bundling import telling
 from ak_constructs._secrets import check_secrets, grant_secrets, secrets_variable
 from ak_constructs._validation import check_matches
@@ -116,7 +117,8 @@ class AgentFunction(lambda_.Function):
         reserved_concurrent_executions: At most and at least so many runs at once. Defaults to the account's pool.
         role: The role, if it must be one of yours; nothing is then granted but to read `secrets`, if it takes policies.
             Defaults to a role of its own.
-        runtime: The Python version. Defaults to Python 3.13.
+        runtime: The Python version: Python 3.11 or later with `entry`; `docs/platforms.md` has when AWS ends each.
+            Defaults to Python 3.13.
         secrets: What your code finds in which environment variable: a secret of Secrets Manager that is text, a pair of
             one and the name of a field of its JSON object, or a parameter, such as a SecureString. A name has letters,
             digits and underscores, two or more; Lambda's own names, ours, and those in `environment` are taken. Needs
@@ -142,7 +144,7 @@ class AgentFunction(lambda_.Function):
             no `handler`; `entry` is not a folder, has a folder `ak_lambda`, has links to other than its own visible
             files, or lacks what `agent` or `handler` names; a dependency is not pinned, cannot be installed, or has a
             name of yours; a variable takes one of our names; the package is larger than 262 MB; the runtime of a folder
-            is not Python.
+            is not Python, or older than Python 3.11.
 
     Example:
         ```python
@@ -182,14 +184,20 @@ class AgentFunction(lambda_.Function):
         description: str | None = None,
         environment: Mapping[str, str] | None = None,
         ephemeral_storage_size: cdk.Size | None = None,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
         layers: Sequence[lambda_.ILayerVersion] | None = None,
         log_group: logs.ILogGroup | None = None,
         memory_size: int = DEFAULT_MEMORY_MIB,
         reserved_concurrent_executions: int | None = None,
-        role: iam.IRole | None = None,
+        role: iam.Role | iam.IRole | None = None,
         runtime: lambda_.Runtime = RUNTIME,
-        secrets: Mapping[str, secretsmanager.ISecret | tuple[secretsmanager.ISecret, str] | ssm.IStringParameter]
+        secrets: Mapping[
+            str,
+            secretsmanager.Secret
+            | secretsmanager.ISecret
+            | tuple[secretsmanager.Secret | secretsmanager.ISecret, str]
+            | ssm.IStringParameter,
+        ]
         | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
         snap_start: lambda_.SnapStartConf | None = None,
@@ -256,7 +264,10 @@ def _check_choice(
     if agent is not None and handler is not None:
         raise ValueError(f"agent and handler must not both be given, got {agent!r} and {handler!r}; leave one out")
     if code is not None and handler is None:
-        raise ValueError("handler must be given with code, got none; only a folder has our runner beside it")
+        raise ValueError(
+            "handler must be given with code, got none; give lambda_.Handler.FROM_IMAGE for an image: only a folder "
+            "has our runner"
+        )
 
 
 def _entry_point(handler: str | None, *, secrets: bool) -> str:
@@ -277,6 +288,12 @@ def _package(
         return None
     if runtime.family != lambda_.RuntimeFamily.PYTHON:
         raise ValueError(f"runtime must be a Python runtime for a folder, got {runtime.name}; give code= for others")
+    platform = platform_of(architecture, runtime)
+    lowest = next(iter(LAMBDA_PYTHON_RUNTIMES))
+    if platform.version < tuple(map(int, lowest.split("."))):
+        raise ValueError(
+            f"runtime must be Python {lowest} or later for a folder, got {runtime.name}; leave it out ({RUNTIME.name})"
+        )
     folder = check_entry(entry)
     if handler is None:
         check_matches("agent", agent, _AGENT, "module:callable, such as agent:respond for respond() in agent.py")
@@ -284,7 +301,7 @@ def _package(
     else:
         check_matches("handler", handler, _HANDLER, "module.function, such as app.handler for handler() in app.py")
         check_defined(folder, handler, argument="handler", separator=".", runtime=runtime.name)
-    return AgentPackage(folder, platform_of(architecture, runtime))
+    return AgentPackage(folder, platform)
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:

@@ -15,9 +15,9 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from ak_constructs._agent import agent_function_of, has_own_handler, mark_as_queued
-from ak_constructs._connections import Connections
-from ak_constructs._function import Surroundings, define_function, function_behind
+from ak_constructs._function import Surroundings, define_function
 from ak_constructs._limits import (
+    LAMBDA_DEFAULT_TIMEOUT_SECONDS,
     LAMBDA_SQS_CONCURRENCY,
     SQS_DEDUPLICATION_SECONDS,
     SQS_MESSAGE_BYTES,
@@ -25,8 +25,9 @@ from ak_constructs._limits import (
     SQS_VISIBILITY_SECONDS,
 )
 from ak_constructs._payloads import define_payloads, let_use_objects
+from ak_constructs._queue_wiring import QueueWiring
 from ak_constructs._queues import define_alarms, define_mapping, define_queue, let_receive, let_send
-from ak_constructs._tables import define_table, let_use_items
+from ak_constructs._tables import define_table
 from ak_constructs._validation import check_at_least, check_between, check_duration_between
 from ak_constructs.agent_function import AgentFunction
 from ak_constructs.session_store import SessionStore
@@ -41,7 +42,6 @@ OWN_HANDLER_VISIBILITY_SECONDS = 60
 PARKING_BYTES = 4096  # what a dead letter says of itself when it is parked
 REPLY_MAX_RECEIVE_COUNT = 100
 DEAD_LETTER_RETENTION = cdk.Duration.days(14)
-LAMBDA_DEFAULT_TIMEOUT = cdk.Duration.seconds(3)
 
 
 class AgentQueue(Construct):
@@ -176,29 +176,32 @@ class AgentQueue(Construct):
         scope: Construct,
         id: str,
         *,
-        agent: lambda_.IFunction,
+        agent: lambda_.FunctionBase | lambda_.IFunction,
         fifo: bool = True,
         max_receive_count: int = DEFAULT_MAX_RECEIVE_COUNT,
         max_concurrency: int | None = None,
         retention: cdk.Duration = DEFAULT_RETENTION,
         session_store: SessionStore | None = None,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, id)
         function = agent_function_of(agent, self)
-        self._own_handler = has_own_handler(function)
-        self._websocket_mode: str | None = None
-        check_at_least("max_receive_count", max_receive_count, DEFAULT_MAX_RECEIVE_COUNT, "AWS advises so many")
+        own_handler = has_own_handler(function)
+        check_at_least(
+            "max_receive_count", max_receive_count, DEFAULT_MAX_RECEIVE_COUNT, "leave it out: AWS advises so many"
+        )
         check_between("max_concurrency", max_concurrency, LAMBDA_SQS_CONCURRENCY)
-        visibility = self._visibility_seconds(function)
+        visibility = _visibility_seconds(function, own_handler=own_handler)
         # A message that outlived its request's item, or its name's five minutes, could be taken for another's.
         least = max(SQS_DEDUPLICATION_SECONDS, visibility, SQS_RETENTION_SECONDS[0])
         check_duration_between("retention", retention, (least, SQS_RETENTION_SECONDS[1]))
-        if self._own_handler and not fifo:
-            raise ValueError("fifo must be True for an agent with a handler of its own, got False; it relies on groups")
+        if own_handler and not fifo:
+            raise ValueError(
+                "fifo must be True for an agent with a handler of its own, got False; leave it out: it relies on groups"
+            )
         mark_as_queued(function, self)
 
         self.agent: lambda_.IFunction = agent
@@ -213,6 +216,16 @@ class AgentQueue(Construct):
         self.parked_reply_queue: sqs.Queue = self._define_queue("ParkedReplies", fifo=fifo)
         parked_replies = sqs.DeadLetterQueue(queue=self.parked_reply_queue, max_receive_count=REPLY_MAX_RECEIVE_COUNT)
         self.reply_queue: sqs.Queue = self._define_queue("Replies", fifo=fifo, dead_letters=parked_replies)
+        self._wiring = QueueWiring(
+            agent=function,
+            own_handler=own_handler,
+            requests_table=self.requests_table,
+            payloads=self.payloads,
+            request_queue=self.request_queue,
+            reply_queue=self.reply_queue,
+            retention=retention,
+            key=key,
+        )
         self.response_handler: lambda_.Function = self._define_response_handler()
         self.dead_letter_handler: lambda_.Function = self._define_dead_letter_handler()
         self.redrive_function: lambda_.Function = self._define_redrive_function()
@@ -220,18 +233,13 @@ class AgentQueue(Construct):
         self.mapping: lambda_.EventSourceMapping = define_mapping(
             self, "Mapping", function=agent, queue=self.request_queue, max_concurrency=max_concurrency
         )
-        self._connect_agent(function, max_receive_count)
+        self._wiring.connect_agent(max_receive_count)
         self.alarms: Sequence[cloudwatch.Alarm] = define_alarms(
             self, dead_letters=self.dead_letter_queue, parked=self.parked_queue, parked_replies=self.parked_reply_queue
         )
         self._reply_handlers: list[str] = []
 
-    @property
-    def takes_large_requests(self) -> bool:
-        """Whether the agent can fetch a request from S3 that no message could hold: with our runner it can."""
-        return not self._own_handler
-
-    def add_reply_handler(self, function: lambda_.IFunction) -> None:
+    def add_reply_handler(self, function: lambda_.FunctionBase | lambda_.IFunction) -> None:
         """Have a function of yours told each final answer, at least once, in the order of its session.
 
         It is invoked with `{"request_id", "session_id", "user_id", "status", "status_code", "answer", "created_at",
@@ -251,7 +259,7 @@ class AgentQueue(Construct):
     def grant_read_answers(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody read the item of any request by its id, and large answers."""
         let_use_objects(self.payloads, grantee, "s3:GetObject", "answers/*")
-        return self._let_use_items(grantee, "dynamodb:GetItem")
+        return self._wiring.let_use_items(grantee, "dynamodb:GetItem")
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody invoke the redrive function."""
@@ -273,49 +281,6 @@ class AgentQueue(Construct):
         """Give the number of failed requests that can be redriven, the most in 5 minutes."""
         return self.parked_queue.metric_approximate_number_of_messages_visible()
 
-    def name_mode(self, mode: str) -> None:
-        """Tell an agent with a handler of its own how its answers are asked for, in Agent Kernel's words.
-
-        A WebSocket API's word is the last: in another mode the handler would not say of an answer who waits for it.
-        """
-        function = function_behind(self.agent)
-        if self._own_handler and function:
-            function.add_environment("AK_EXECUTION__MODE", self._websocket_mode or mode)
-
-    def connect_request_handler(self, function: lambda_.Function, *, large: bool = True) -> None:
-        """Let a function of ours submit requests, large ones too or not, wait for them and read their answers."""
-        takes_large = large and self.takes_large_requests
-        self._let_use_items(function, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
-        let_send(self.request_queue, function)
-        let_use_objects(self.payloads, function, "s3:GetObject", "answers/*")
-        if takes_large:
-            let_use_objects(self.payloads, function, "s3:PutObject", "requests/*")
-        self._tell(function, requests=True)
-        function.add_environment("AK_CONSTRUCTS_TAKES_LARGE", str(takes_large).lower())
-        self.session_store.attach(function)
-
-    def check_websocket(self, mode: str) -> None:
-        """Raise when another WebSocket API in front of this queue has another mode: the agent knows one."""
-        if self._websocket_mode not in {None, mode}:
-            raise ValueError(
-                f"mode must be the same for all WebSocket APIs in front of a queue, got {mode!r} after "
-                f"{self._websocket_mode!r}; make a second AgentFunction of the same entry, the asset is shared"
-            )
-
-    def connect_websocket(self, connections: Connections, *, mode: str) -> None:
-        """Have answers pushed to the connections of those who asked, and by our runner also what comes before them."""
-        self.check_websocket(mode)
-        self._websocket_mode = mode
-        self.name_mode(mode)
-        function = None if self._own_handler else function_behind(self.agent)
-        for pushing in filter(None, (self.response_handler, function)):
-            connections.let_push(pushing)
-            connections.name_table(pushing)
-        let_use_objects(self.payloads, self.response_handler, "s3:GetObject", "answers/*")
-        if mode == "stream":  # pieces come as replies, and are kept until the last makes an answer of them
-            self._let_use_items(self.response_handler, "dynamodb:BatchGetItem")
-            self.response_handler.add_environment("AK_CONSTRUCTS_STREAMS", "true")
-
     def _kept_days(self) -> int:
         """As long as a body may be needed: waiting, as a dead letter, parked, waiting again, and then as an answer."""
         waiting = math.ceil(self.retention.to_days(integral=False))
@@ -333,12 +298,6 @@ class AgentQueue(Construct):
             dead_letters=dead_letters,
         )
 
-    def _visibility_seconds(self, function: lambda_.Function) -> int:
-        """How long a message that is being run stays hidden, unless the runner says otherwise."""
-        timeout = int((function.timeout or LAMBDA_DEFAULT_TIMEOUT).to_seconds())
-        longer = timeout + OWN_HANDLER_VISIBILITY_SECONDS
-        return min(longer if self._own_handler else VISIBILITY_FACTOR * timeout, SQS_VISIBILITY_SECONDS)
-
     def _define_request_queue(self, visibility: int, max_receive_count: int) -> sqs.Queue:
         return define_queue(
             self,
@@ -353,18 +312,18 @@ class AgentQueue(Construct):
 
     def _define_response_handler(self) -> lambda_.Function:
         function = self._define_handler("ResponseHandler", "response_handler", HANDLER_TIMEOUT)
-        self._let_use_items(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        self._wiring.let_use_items(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
         let_use_objects(self.payloads, function, "s3:PutObject", "answers/*")
-        self._tell(function, replies=True)
+        self._wiring.tell(function, replies=True)
         define_mapping(self, "ResponseMapping", function=function, queue=self.reply_queue)
         return function
 
     def _define_dead_letter_handler(self) -> lambda_.Function:
         function = self._define_handler("DeadLetterHandler", "dead_letter_handler", HANDLER_TIMEOUT)
-        self._let_use_items(function, "dynamodb:GetItem")
+        self._wiring.let_use_items(function, "dynamodb:GetItem")
         let_send(self.reply_queue, function)
         let_send(self.parked_queue, function)
-        self._tell(function, replies=True)
+        self._wiring.tell(function, replies=True)
         function.add_environment("AK_CONSTRUCTS_DEAD_LETTER_QUEUE_URL", self.dead_letter_queue.queue_url)
         function.add_environment("AK_CONSTRUCTS_PARKED_QUEUE_URL", self.parked_queue.queue_url)
         define_mapping(self, "DeadLetterMapping", function=function, queue=self.dead_letter_queue)
@@ -372,13 +331,13 @@ class AgentQueue(Construct):
 
     def _define_redrive_function(self) -> lambda_.Function:
         function = self._define_handler("Redrive", "redrive", REDRIVE_TIMEOUT)
-        self._let_use_items(function, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        self._wiring.let_use_items(function, "dynamodb:GetItem", "dynamodb:UpdateItem")
         hide = "sqs:ChangeMessageVisibility"
         let_receive(self.parked_queue, function, "sqs:ReceiveMessage", "sqs:DeleteMessage", hide)
         let_receive(self.parked_reply_queue, function, "sqs:ReceiveMessage", "sqs:DeleteMessage")
         for queue in (self.request_queue, self.reply_queue):
             let_send(queue, function)
-        self._tell(function, requests=True, replies=True)
+        self._wiring.tell(function, requests=True, replies=True)
         function.add_environment("AK_CONSTRUCTS_PARKED_QUEUE_URL", self.parked_queue.queue_url)
         function.add_environment("AK_CONSTRUCTS_PARKED_REPLIES_URL", self.parked_reply_queue.queue_url)
         return function
@@ -400,34 +359,14 @@ class AgentQueue(Construct):
             store.attach(function)
         return store
 
-    def _connect_agent(self, function: lambda_.Function, max_receive_count: int) -> None:
-        let_send(self.reply_queue, function)
-        if self._own_handler:
-            # Agent Kernel's names, with the type that its own Terraform forgets. Not INPUT__URL: a runner that knows it
-            # demands a response store as soon as its module registers a route.
-            for name, value in {
-                "AK_EXECUTION__QUEUES__TYPE": "sqs",
-                "AK_EXECUTION__QUEUES__INPUT__MAX_RECEIVE_COUNT": str(max_receive_count),
-                "AK_EXECUTION__QUEUES__OUTPUT__URL": self.reply_queue.queue_url,
-            }.items():
-                function.add_environment(name, value)
-            self.name_mode("rest_async")
-            return
-        self._let_use_items(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
-        let_use_objects(self.payloads, function, "s3:GetObject", "requests/*")
-        let_use_objects(self.payloads, function, "s3:PutObject", "answers/*")
-        self._tell(function, requests=True, replies=True)
-        function.add_environment("AK_CONSTRUCTS_MAX_RECEIVE_COUNT", str(max_receive_count))
 
-    def _let_use_items(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
-        return let_use_items(self.requests_table, grantee, *actions, key=self._around.key)
+def wiring_of(queue: AgentQueue) -> QueueWiring:
+    """Give what an API in front of a queue needs of it."""
+    return queue._wiring  # noqa: SLF001 - of this module
 
-    def _tell(self, function: lambda_.Function, *, requests: bool = False, replies: bool = False) -> None:
-        """Tell a function of ours where things are."""
-        function.add_environment("AK_CONSTRUCTS_REQUESTS_TABLE", self.requests_table.table_name)
-        function.add_environment("AK_CONSTRUCTS_PAYLOADS_BUCKET", self.payloads.bucket_name)
-        function.add_environment("AK_CONSTRUCTS_RETENTION_SECONDS", str(int(self.retention.to_seconds())))
-        if requests:
-            function.add_environment("AK_CONSTRUCTS_REQUEST_QUEUE_URL", self.request_queue.queue_url)
-        if replies:
-            function.add_environment("AK_CONSTRUCTS_REPLY_QUEUE_URL", self.reply_queue.queue_url)
+
+def _visibility_seconds(function: lambda_.Function, *, own_handler: bool) -> int:
+    """How long a message that is being run stays hidden, unless the runner says otherwise."""
+    timeout = int(function.timeout.to_seconds()) if function.timeout else LAMBDA_DEFAULT_TIMEOUT_SECONDS
+    longer = timeout + OWN_HANDLER_VISIBILITY_SECONDS
+    return min(longer if own_handler else VISIBILITY_FACTOR * timeout, SQS_VISIBILITY_SECONDS)

@@ -145,13 +145,13 @@ class KeepWarm(Construct):
         scope: Construct,
         id: str,
         *,
-        targets: Sequence[lambda_.IFunction],
+        targets: Sequence[lambda_.FunctionBase | lambda_.IFunction],
         concurrency: int = 1,
         schedule: scheduler.ScheduleExpression = DEFAULT_SCHEDULE,
         time_window: scheduler.TimeWindow | None = None,
         hold: cdk.Duration = DEFAULT_HOLD,
         after_deployment: bool = False,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
@@ -185,15 +185,15 @@ class KeepWarm(Construct):
         self.alarms: Sequence[cloudwatch.Alarm] = self._define_alarms(_rate_of(schedule))
         self.node.add_validation(AtSynthesis(self._refusals))
 
-    def metric_warm_environments(self, target: lambda_.IFunction) -> cloudwatch.Metric:
+    def metric_warm_environments(self, target: lambda_.FunctionBase | lambda_.IFunction) -> cloudwatch.Metric:
         """Give the number of different environments that answered, the least in 5 minutes."""
         return self._metric("WarmEnvironments", target, "Minimum")
 
-    def metric_cold_starts(self, target: lambda_.IFunction) -> cloudwatch.Metric:
+    def metric_cold_starts(self, target: lambda_.FunctionBase | lambda_.IFunction) -> cloudwatch.Metric:
         """Give the number of environments that a ping had to start, the sum in 5 minutes."""
         return self._metric("ColdStarts", target, "Sum")
 
-    def metric_ping_failures(self, target: lambda_.IFunction) -> cloudwatch.Metric:
+    def metric_ping_failures(self, target: lambda_.FunctionBase | lambda_.IFunction) -> cloudwatch.Metric:
         """Give the number of pings that were throttled, failed, or met a target that knows none, the sum in 5 min."""
         return self._metric("PingFailures", target, "Sum")
 
@@ -287,7 +287,9 @@ def _check_targets(targets: Sequence[lambda_.IFunction]) -> None:
 
 def _check_concurrency(concurrency: int, targets: Sequence[lambda_.IFunction]) -> None:
     if cdk.Token.is_unresolved(concurrency):
-        raise ValueError("concurrency must be known at synthesis, got a token; the targets' settings depend on it")
+        raise ValueError(
+            "concurrency must be known at synthesis, got a token; give a number, on which the targets' settings depend"
+        )
     check_whole("concurrency", concurrency)
     check_between("concurrency", concurrency, (1, MAX_PINGS))
     remedy = "one warmer sends them at once; make a second KeepWarm for the other targets"

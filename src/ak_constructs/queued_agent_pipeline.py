@@ -16,19 +16,19 @@ from constructs import Construct
 from ak_constructs._alarms import define_alarm
 from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
 from ak_constructs._function import Surroundings, define_function
-from ak_constructs._in_front import around_submitter, queue_of
+from ak_constructs._in_front import around_submitter, connect_submitter, queue_of
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
 from ak_constructs._rest_api import (
-    DEFAULT_RATE_LIMIT,
     add_json_method,
     add_method,
     define_front,
     define_not_found,
     define_web_acl,
 )
+from ak_constructs._stage import DEFAULT_RATE_LIMIT
 from ak_constructs._validation import check_at_least, check_matches
-from ak_constructs.agent_queue import AgentQueue
-from ak_constructs.authorization import Authorization, check_authorization
+from ak_constructs.agent_queue import AgentQueue, wiring_of
+from ak_constructs.authorization import Authorization, proof_of
 
 REQUEST_HANDLER_MEMORY_MIB = 256
 REQUEST_HANDLER_TIMEOUT = cdk.Duration.seconds(API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS + 1)
@@ -147,7 +147,7 @@ class QueuedAgentPipeline(Construct):
         scope: Construct,
         id: str,
         *,
-        agent: lambda_.IFunction | AgentQueue,
+        agent: lambda_.FunctionBase | lambda_.IFunction | AgentQueue,
         authorization: Authorization | None = None,
         mode: str = "rest_sync",
         chat_path: str = DEFAULT_CHAT_PATH,
@@ -155,7 +155,7 @@ class QueuedAgentPipeline(Construct):
         rate_limit: int = DEFAULT_RATE_LIMIT,
         max_waiting: int | None = None,
         vpc_endpoint: ec2.IInterfaceVpcEndpoint | None = None,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
@@ -166,14 +166,14 @@ class QueuedAgentPipeline(Construct):
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         if max_waiting is not None:
             check_at_least("max_waiting", max_waiting, 1, "leave it out to let the account's pool bound it")
-        authorization = check_authorization(authorization or Authorization.iam())
+        proof = proof_of(authorization or Authorization.iam())
 
         self.chat_path: str = chat_path
         self._around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
         self.queue: AgentQueue = queue_of(self, agent, self._around)
         self._front = define_front(
             self,
-            authorization=authorization,
+            proof=proof,
             cors=cors,
             rate_limit=rate_limit,
             memory_backend=self.queue.session_store.memory_backend,
@@ -193,7 +193,7 @@ class QueuedAgentPipeline(Construct):
         define_not_found(self.api, self._authorization)
         self.throttled_alarm: cloudwatch.Alarm = self._define_throttled_alarm()
         name_routes(self.queue.agent, chat_path)
-        self.queue.name_mode(mode)
+        wiring_of(self.queue).name_mode(mode)
 
     @property
     def url(self) -> str:
@@ -243,7 +243,7 @@ class QueuedAgentPipeline(Construct):
             around=around_submitter(self.queue, self._around),
         )
         function.add_environment("AK_CONSTRUCTS_MODE", mode)
-        self.queue.connect_request_handler(function)
+        connect_submitter(self.queue, function)
         return function
 
     def _define_routes(self) -> None:

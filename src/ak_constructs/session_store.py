@@ -113,7 +113,7 @@ class SessionStore(Construct):
         *,
         history_turns: int = DEFAULT_HISTORY_TURNS,
         ttl: cdk.Duration = DEFAULT_TTL,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, id)
         check_at_least("history_turns", history_turns, 1, "leave the store out to keep nothing")
@@ -140,7 +140,7 @@ class SessionStore(Construct):
         vpc_subnets: ec2.SubnetSelection | None = None,
         history_turns: int = DEFAULT_HISTORY_TURNS,
         ttl: cdk.Duration = DEFAULT_TTL,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
     ) -> "SessionStore":
         """Define a serverless Valkey cache that attached functions log in to by their roles.
 
@@ -174,7 +174,7 @@ class SessionStore(Construct):
         *,
         host: str,
         port: int = REDIS_PORT,
-        secret: secretsmanager.ISecret | None = None,
+        secret: secretsmanager.Secret | secretsmanager.ISecret | None = None,
         security_group: ec2.ISecurityGroup | None = None,
         history_turns: int = DEFAULT_HISTORY_TURNS,
         ttl: cdk.Duration = DEFAULT_TTL,

@@ -12,7 +12,6 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
 from ak_constructs import _managed_instances as managed
@@ -37,12 +36,11 @@ from ak_constructs._pool_network import (
     network_of,
     warn_of_network,
 )
-from ak_constructs._schedule import define_schedule, define_schedule_role
+from ak_constructs._schedule import define_environments_schedule, define_schedule
 from ak_constructs._validation import AtSynthesis, check_at_most, check_matches
 
 DEFAULT_MAX_VCPU_COUNT = 64
 DEFAULT_ALIAS = "live"
-LATEST_CHANGE = cdk.Duration.minutes(15)  # a retry must not undo the next schedule
 COUNTER_MEMORY_MIB = 128
 COUNTER_TIMEOUT = cdk.Duration.minutes(1)
 # m7g.large in us-east-1, on demand: https://www.factualminds.com/blog/amazon-ec2-on-demand-pricing-instance-families-2026/
@@ -65,7 +63,7 @@ class SharedCapacityProvider(Construct):
     **It is never idle for free**: Lambda starts 3 instances and, for each published version, 3 environments, and
     keeps them. Of `m7g.large`, 3 instances cost about 206 dollars a month in `us-east-1`, on demand, Lambda's fee of
     15 % included (prices of `2026-06`). Volumes, a NAT gateway or VPC endpoints, four alarms and one for each function,
-    and a dashboard come on top. For other types and regions:
+    a metric and a dashboard come on top. For other types and regions:
     `aws pricing get-products --service-code AmazonEC2 --filters Type=TERM_MATCH,Field=instanceType,Value=m7g.xlarge`.
 
     **One pool is one trust boundary**: its functions run in containers on shared instances, which do not isolate them
@@ -195,8 +193,8 @@ class SharedCapacityProvider(Construct):
         max_vcpu_count: int = DEFAULT_MAX_VCPU_COUNT,
         scaling_options: lambda_.ScalingOptions | None = None,
         propagated_tags: Mapping[str, str] | None = None,
-        key: kms.IKey | None = None,
-        operator_role: iam.IRole | None = None,
+        key: kms.Key | kms.IKey | None = None,
+        operator_role: iam.Role | iam.IRole | None = None,
         counter_in_vpc: bool = False,
     ) -> None:
         super().__init__(scope, id)
@@ -252,7 +250,7 @@ class SharedCapacityProvider(Construct):
 
     def add_function(
         self,
-        function: lambda_.IFunction,
+        function: lambda_.FunctionBase | lambda_.IFunction,
         *,
         memory_gib_per_vcpu: float,
         max_concurrency: int,
@@ -354,37 +352,9 @@ class SharedCapacityProvider(Construct):
                 [*(each for key, each in self._shares.items() if key != path), share], self.max_vcpu_count
             )
             self._shares[path] = share
-        # The function without its version is what AWS's own example allows; the operation's name begins in lower case
-        # as all of Scheduler's do, though that example does not. Neither was tried.
-        # https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-scaling.html, read 2026-11-21
-        role = define_schedule_role(alias, f"{id}Role")
-        defined = scheduler.Schedule(
-            alias,
-            id,
-            schedule=schedule,
-            target=targets.Universal(
-                service="lambda",
-                action="putFunctionScalingConfig",
-                input=scheduler.ScheduleTargetInput.from_object(
-                    {
-                        "FunctionName": function.function_name,
-                        "Qualifier": alias.version.version,
-                        "FunctionScalingConfig": {
-                            "MinExecutionEnvironments": min_execution_environments,
-                            "MaxExecutionEnvironments": max_execution_environments,
-                        },
-                    }
-                ),
-                role=role,
-                policy_statements=[  # CDK's own would name every function, and warns of it even if it is not taken
-                    iam.PolicyStatement(actions=["lambda:PutFunctionScalingConfig"], resources=[function.function_arn])
-                ],
-                max_event_age=LATEST_CHANGE,
-            ),
-            description="Sets how many environments a function on managed instances has",
+        return define_environments_schedule(
+            alias, id, schedule=schedule, minimum=min_execution_environments, maximum=max_execution_environments
         )
-        defined.node.add_dependency(role)  # its policy too: a change that is due at once must be allowed
-        return defined
 
     def grant_pass(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let somebody put functions on this pool by `lambda:PassCapacityProvider`, such as who deploys another app."""

@@ -17,25 +17,20 @@ from constructs import Construct
 
 from ak_constructs._agent import agent_function_of, has_own_handler, mark_as_answering
 from ak_constructs._alarms import define_alarm
-from ak_constructs._connections import (
-    Connections,
-    check_connections,
-    check_table,
-    define_connections,
-    mark_as_of_agent,
-)
+from ak_constructs._connections import Connections, check_connections, define_connections, take_connections
 from ak_constructs._function import Surroundings, define_function, define_log_group, function_behind
-from ak_constructs._in_front import around_submitter, queue_of
+from ak_constructs._in_front import around_submitter, connect_submitter, queue_of
 from ak_constructs._limits import (
     API_GATEWAY_WEBSOCKET_INTEGRATION_TIMEOUT_SECONDS,
     API_GATEWAY_WEBSOCKET_ROUTES,
 )
-from ak_constructs._rest_api import DEFAULT_RATE_LIMIT
-from ak_constructs._validation import check_at_least, check_at_most, check_matches, check_timeout_at_most
+from ak_constructs._stage import DEFAULT_RATE_LIMIT
+from ak_constructs._validation import check_at_least, check_at_most, check_matches
 from ak_constructs._websocket_api import arn_below, define_stage, define_websocket_api, let_manage_connections
+from ak_constructs._websocket_wiring import WebSocketWiring, check_agent, check_timeout
 from ak_constructs.agent_function import AgentFunction
 from ak_constructs.agent_queue import AgentQueue
-from ak_constructs.authorization import Authorization, check_authorization
+from ak_constructs.authorization import Authorization, proof_of
 
 HANDLER_MEMORY_MIB = 256
 HANDLER_TIMEOUT = cdk.Duration.seconds(API_GATEWAY_WEBSOCKET_INTEGRATION_TIMEOUT_SECONDS + 1)
@@ -103,7 +98,7 @@ class WebSocketAgentApi(Construct):
     table (on demand, encrypted, point-in-time recovery, TTL, retained) with the index `connection_id-index`, unless one
     is given; `WebSocketApi` with a route, an integration and a permission for each route, and `Authorizer`; `Stage`
     `prod` (throttled, deployed by itself), and in it the mapping of a custom domain; `AccessLogs` the log group of its
-    access log (JSON, no query strings or headers, 30 days); `ConnectionHandler`, `ConnectionHandlerRole`,
+    access log (JSON, no query strings or headers, 30 days, retained); `ConnectionHandler`, `ConnectionHandlerRole`,
     `ConnectionHandlerLogs` and `MessageHandler`, `MessageHandlerRole`, `MessageHandlerLogs` (256 MiB, 30 s);
     `IntegrationErrorsAlarm` and `ExecutionErrorsAlarm`; `AuthorizerFunction`, `AuthorizerFunctionRole`,
     `AuthorizerFunctionLogs` and the layer `JwtLibrary` for `Authorization.jwt()`. While idle two alarms cost what
@@ -193,7 +188,7 @@ class WebSocketAgentApi(Construct):
         scope: Construct,
         id: str,
         *,
-        agent: lambda_.IFunction | AgentQueue,
+        agent: lambda_.FunctionBase | lambda_.IFunction | AgentQueue,
         authorization: Authorization,
         chat_route: str = "chat",
         mode: str = "async",
@@ -201,47 +196,52 @@ class WebSocketAgentApi(Construct):
         rate_limit: int = DEFAULT_RATE_LIMIT,
         connections: dynamodb.ITableV2 | None = None,
         domain_mapping: apigatewayv2.DomainMappingOptions | None = None,
-        key: kms.IKey | None = None,
+        key: kms.Key | kms.IKey | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
     ) -> None:
         super().__init__(scope, id)
-        function = self._check_agent(agent, buffered=buffered, mode=mode)
+        function = check_agent(agent, self, buffered=buffered, mode=mode)
         check_matches("chat_route", chat_route, _ROUTE, _ROUTE_FORM.format("chat"))
         _check_free("chat_route", chat_route, {PING, RESUME})
         check_at_least("rate_limit", rate_limit, 1, "to close the API, remove it")
         check_connections(function, connections)
         if connections:
-            check_table(connections)
-            mark_as_of_agent(connections, function)
-        authorizer = check_authorization(authorization).define_for_websocket(self, key)
+            take_connections(connections, function)
+        proof = proof_of(authorization)
+        authorizer = proof.define_for_websocket(self, key)
         if not buffered:
             mark_as_answering(function, self)
 
         self.chat_route: str = chat_route
         self._domain = domain_mapping
-        self._identity = authorization.identity
-        self._mode = mode
         self._around = Surroundings(key=key, vpc=vpc, vpc_subnets=vpc_subnets, security_groups=security_groups)
         self.queue: AgentQueue | None = queue_of(self, agent, self._around) if buffered else None
         self.authorizer_function: lambda_.Function | None = cast(
             "lambda_.Function | None", self.node.try_find_child("AuthorizerFunction")
         )
-        self.connections_table: dynamodb.ITableV2 = connections or define_connections(self, "Connections", key=key)
-        mark_as_of_agent(self.connections_table, function)
+        self.connections_table: dynamodb.ITableV2 = connections or define_connections(
+            self, "Connections", agent=function, key=key
+        )
         self.access_logs: logs.LogGroup = define_log_group(self, "AccessLogs", key=key)
         self.api: apigatewayv2.WebSocketApi = define_websocket_api(self)
         self.stage: apigatewayv2.WebSocketStage = define_stage(
             self, self.api, access_logs=self.access_logs, rate_limit=rate_limit, domain_mapping=domain_mapping
         )
-        self._connections = Connections(table=self.connections_table, key=key, stage=self.stage)
+        self._wiring = WebSocketWiring(
+            connections=Connections(table=self.connections_table, key=key, stage=self.stage),
+            callback_url=self.callback_url,
+            identity=proof.identity,
+            chat_route=chat_route,
+            mode=mode,
+        )
         self.connection_handler: lambda_.Function = self._define_connection_handler()
         self.message_handler: lambda_.Function | None = self._define_message_handler()
         self._routes: set[str] = set()
         own_handler = has_own_handler(function)
         self._define_routes(authorizer, cast("lambda_.IFunction", agent), own_handler=own_handler)
-        self._connect_agent(function, own_handler=own_handler)
+        self._wiring.connect_agent(function, self.queue)
         self.alarms: Sequence[cloudwatch.Alarm] = self._define_alarms()
 
     @property
@@ -257,7 +257,9 @@ class WebSocketAgentApi(Construct):
         """The `endpoint_url` of boto3's client `apigatewaymanagementapi`, known at deployment."""
         return self.stage.callback_url
 
-    def add_route(self, name: str, handler: lambda_.IFunction, *, answers: bool = True) -> apigatewayv2.WebSocketRoute:
+    def add_route(
+        self, name: str, handler: lambda_.FunctionBase | lambda_.IFunction, *, answers: bool = True
+    ) -> apigatewayv2.WebSocketRoute:
         """Add a route of your own: messages with `"route": name` go to your function, whatever else is in them.
 
         It gets API Gateway's event, with what the authorizer said of the user in `requestContext.authorizer`, and
@@ -283,7 +285,7 @@ class WebSocketAgentApi(Construct):
             API_GATEWAY_WEBSOCKET_ROUTES,
             "let one function tell messages apart",
         )
-        _check_timeout(handler, "lower it")
+        check_timeout(handler, "lower it")
         function = function_behind(handler)
         if isinstance(function, AgentFunction):
             self._connect_route(function)
@@ -335,26 +337,6 @@ class WebSocketAgentApi(Construct):
         """Give how long the functions behind take on average, in ms, per 5 minutes."""
         return self.stage.metric("IntegrationLatency", statistic="Average")
 
-    def _check_agent(self, agent: lambda_.IFunction | AgentQueue, *, buffered: bool, mode: str) -> lambda_.Function:
-        """Give the agent's function, whose settings and permissions name this API."""
-        check_matches("mode", mode, "async|stream", "async or stream")
-        if isinstance(agent, AgentQueue):
-            if not buffered:
-                raise ValueError(
-                    f"buffered must be left out for an AgentQueue, got False for {agent.node.path}; or give its agent"
-                )
-            agent.check_websocket(mode)
-        answering = agent.agent if isinstance(agent, AgentQueue) else agent
-        function = agent_function_of(answering, self, called="API")
-        if mode == "stream" and not has_own_handler(function):
-            raise ValueError(
-                "mode must be left out for an agent without a handler of its own, got 'stream'; what a generator "
-                "yields is pushed as it comes"
-            )
-        if not buffered:
-            _check_timeout(answering, "lower it, or leave buffered out: behind a queue a run may take longer")
-        return function
-
     def _define_handler(self, id: str, handler: str, around: Surroundings) -> lambda_.Function:
         function = define_function(
             self,
@@ -365,12 +347,12 @@ class WebSocketAgentApi(Construct):
             around=around,
         )
         function.add_environment("AK_CONSTRUCTS_CHAT_ROUTE", self.chat_route)
-        self._let_know_users(function)
+        self._wiring.let_know_users(function)
         return function
 
     def _define_connection_handler(self) -> lambda_.Function:
         function = self._define_handler("ConnectionHandler", "connection_handler.handler.handler", self._around)
-        self._connections.let_keep(function)
+        self._wiring.connections.let_keep(function)
         return function
 
     def _define_message_handler(self) -> lambda_.Function | None:
@@ -378,17 +360,9 @@ class WebSocketAgentApi(Construct):
             return None
         around = around_submitter(self.queue, self._around)
         function = self._define_handler("MessageHandler", "request_handler.websocket.handler", around)
-        self.queue.connect_request_handler(function, large=False)  # no message of 128 KiB is too large for SQS
-        self._connections.let_post(function)
+        connect_submitter(self.queue, function, large=False)  # SQS takes any message of a WebSocket
+        self._wiring.connections.let_post(function)
         return function
-
-    def _let_know_users(self, function: lambda_.Function) -> None:
-        """Say how a function of ours knows who is asking: by IAM `$connect` alone does, so that the row must say it."""
-        self._connections.name_table(function)
-        function.add_environment("AK_CONSTRUCTS_CALLBACK_URL", self.callback_url)
-        function.add_environment("AK_CONSTRUCTS_IDENTITY", self._identity)
-        if self._identity == "iam":
-            self._connections.let_look_up(function)
 
     def _define_routes(
         self, authorizer: apigatewayv2.IWebSocketRouteAuthorizer, agent: lambda_.IFunction, *, own_handler: bool
@@ -419,17 +393,6 @@ class WebSocketAgentApi(Construct):
             name, integration=integration, authorizer=authorizer, return_response=True if answers else None
         )
 
-    def _connect_agent(self, function: lambda_.Function, *, own_handler: bool) -> None:
-        if self.queue:
-            self.queue.connect_websocket(self._connections, mode=self._mode)
-        elif own_handler:
-            self._let_agent_kernel(function)
-        else:
-            self._connections.let_push(function)
-            self._let_know_users(function)
-        if own_handler:
-            self._connections.name_for_agent_kernel(function, mode=self._mode, chat_route=self.chat_route)
-
     def _connect_route(self, function: AgentFunction) -> None:
         if not function.has_own_handler:
             raise ValueError(
@@ -437,13 +400,7 @@ class WebSocketAgentApi(Construct):
                 "for an agent goes to the chat route"
             )
         agent_function_of(function, self, called="API")
-        self._let_agent_kernel(function)
-        self._connections.name_for_agent_kernel(function, mode=self._mode, chat_route=self.chat_route)
-
-    def _let_agent_kernel(self, function: lambda_.Function) -> None:
-        """Let `agentkernel` answer messages itself: it asks whose a connection is, and posts to all of the user's."""
-        self._connections.let_look_up(function)
-        self._connections.let_push(function)
+        self._wiring.connect_agent_kernel(function)
 
     def _define_alarms(self) -> list[cloudwatch.Alarm]:
         """Define one for each of the two errors; as which an exception counts, the page of the metrics does not say."""
@@ -469,15 +426,3 @@ class WebSocketAgentApi(Construct):
 def _check_free(argument: str, name: str, taken: set[str]) -> None:
     if name in taken:
         raise ValueError(f"{argument} must be free, got {name!r}, which is a route already; take another name")
-
-
-def _check_timeout(handler: lambda_.IFunction, remedy: str) -> None:
-    """Nobody would hear what a function says later; an imported function's timeout is not known."""
-    function = function_behind(handler)
-    if function:
-        check_timeout_at_most(
-            f"the timeout of {function.node.path}",
-            function.timeout,
-            API_GATEWAY_WEBSOCKET_INTEGRATION_TIMEOUT_SECONDS,
-            f"{remedy}; API Gateway waits no longer",
-        )

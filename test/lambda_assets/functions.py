@@ -266,7 +266,7 @@ class Functions:
             payloads=self.payloads,
             retention=RETENTION,
             now_ms=self._now_ms,
-            tell=[self.told.append],
+            reply_handlers=[self.told.append],
         )
 
     def _dead_letters(self) -> DeadLetters:

@@ -218,7 +218,7 @@ class Heart:
             self.world.running().stop("join")
         self.going_on = False
 
-    def tell(self, text: str) -> None:
+    def carry(self, text: str) -> None:
         """Let the next beat carry a text."""
         self._text = text
 
@@ -389,7 +389,7 @@ class World:
             **to_agent, sessions=WorldSessions(self), default_wait_ms=0, takes_large=True, rest=self._rest
         )
         self.queued_runs = queued.QueuedRuns(**{**to_agent, **back}, max_receives=MAX_RECEIVES, run=self._run_agent)
-        self.reply_handler = Replies(**back, payloads=self.payloads, tell=[self._tell])  # type: ignore[arg-type]
+        self.reply_handler = Replies(**back, payloads=self.payloads, reply_handlers=[self._tell])  # type: ignore[arg-type]
         dead: dict[str, Any] = {**back, "dead_letters": sides["dead"], "parked": sides["parked"]}
         del dead["retention"]
         self.dead_letters = DeadLetters(**dead)

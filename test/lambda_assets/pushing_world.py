@@ -68,7 +68,9 @@ class World:
         shared["now_ms"] = lambda: self.now_ms
         streams = Streams(show=self.showing.show, **shared) if self.streams else None
         queue: Any = FakeQueue()
-        return Replies(replies=queue, streams=streams, push=self.pushing.push, tell=[self.told.append], **shared)
+        return Replies(
+            replies=queue, streams=streams, push=self.pushing.push, reply_handlers=[self.told.append], **shared
+        )
 
     def deliver(self, sent: ToSend, *, message_id: str = "m-1", receives: int = 1) -> None:
         """Deliver a reply message."""
@@ -90,7 +92,7 @@ class World:
         attributes = {name: value for name, value in given.items() if value is not None}
         self.deliver(ToSend(body, attributes, "s", named), message_id=message_id, receives=receives)
 
-    def chunk(self, run: int, seq: int | str, *, redrives: int = 0, receives: int = 1, **body: Any) -> None:  # noqa: ANN401
+    def piece(self, run: int, seq: int | str, *, redrives: int = 0, receives: int = 1, **body: Any) -> None:  # noqa: ANN401
         """Deliver one piece as agentkernel 0.9.5 sends it; `run` is how often its runner had received the request."""
         named = f"{protocol.deduplication_id('r', redrives)}-{run}-{seq}"
         text = json.dumps({"done": False, **body, "session_id": "s"})
@@ -99,7 +101,7 @@ class World:
     def stream(self, run: int, *deltas: str) -> None:
         """Deliver pieces from the first on, none of them the last."""
         for seq, delta in enumerate(deltas):
-            self.chunk(run, seq, delta=delta, event={"type": "text_delta", "message_id": "m", "content": delta})
+            self.piece(run, seq, delta=delta, event={"type": "text_delta", "message_id": "m", "content": delta})
 
     def give_up(self, **attributes: str) -> ToSend:
         """Have the dead letter handler end the request, and give its reply."""

@@ -73,7 +73,7 @@ class World:
             now=lambda: 0,
             clock=time.monotonic,
         )
-        return audience.follow(
+        return audience.deltas(
             request_id="r", session_id="s", user_id="alice", attempt=attempt, left_seconds=lambda: self.left
         )
 
@@ -184,10 +184,10 @@ def test_progress_goes_to_all_besides_the_deltas(world: World) -> None:
             raise ValueError
 
     with world.follow(attempt=3) as run:
-        run.tell("Fetching data")
+        run.progress("Fetching data")
         until(lambda: mine.posted)
         for said in (Silent(), 41, 42):
-            run.tell(said)
+            run.progress(said)
         run.end(done=True)
     frame = {"type": "PROGRESS", "request_id": "r", "session_id": "s", "attempt": 3}
     assert mine.frames[0] == {**frame, "progress": "Fetching data"}
@@ -288,7 +288,7 @@ def test_after_the_run_nothing_is_posted(world: World, monkeypatch: pytest.Monke
         run.end(done=True)
         mine.opened.set()
     run.feed("c")
-    run.tell("d")
+    run.progress("d")
     run.end(done=True)
     assert text(mine) == "a"
     assert len(world.gateway.posts) == 1
@@ -335,7 +335,7 @@ def test_a_run_that_lost_its_lease_falls_silent_at_once(world: World) -> None:
         until(lambda: mine.posted)
         run.stop()
         run.feed("b")
-        run.tell("x")
+        run.progress("x")
         run.end(done=True)
     assert [frame.get("delta") for frame in mine.frames] == ["a"]
 

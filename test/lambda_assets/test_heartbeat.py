@@ -43,8 +43,8 @@ def test_it_tells_the_newest_text_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     with Heartbeat(beat) as running:
         while not beats:
             time.sleep(0.001)
-        running.tell("one")
-        running.tell("two")
+        running.carry("one")
+        running.carry("two")
         assert told.wait(5)
     assert beats == [None, "two"]
 
@@ -61,7 +61,7 @@ def test_a_text_wakes_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with Heartbeat(beat, every_seconds=60) as running:
         time.sleep(0.05)
-        running.tell("x")
+        running.carry("x")
         assert told.wait(5)
 
 
@@ -83,7 +83,7 @@ def test_a_beat_that_fails_is_tried_again_with_its_text(
         return True
 
     with Heartbeat(beat) as running:
-        running.tell("x")
+        running.carry("x")
         assert done.wait(5)
     assert beats[-2:] == ["x", "x"]
     assert "a heartbeat failed" in caplog.text

@@ -218,7 +218,7 @@ def test_the_functions_are_made_of_what_their_constructs_tell(monkeypatch: pytes
     assert (made.default_wait_ms, made.takes_large, made.retention) == (29_000, True, 1000)
     assert abs(made.now_ms() - response_handler.replies().now_ms()) < 60_000
     assert made.payloads._client() is clients.client("s3")
-    assert len(response_handler.replies().tell) == 2
+    assert len(response_handler.replies().reply_handlers) == 2
     assert abs(dead_letter_handler.dead_letters().now_ms() - made.now_ms()) < 60_000
     assert response_handler.replies().payloads._client() is clients.client("s3")
     request_handler.submissions.cache_clear()
@@ -256,9 +256,9 @@ def test_a_reply_handler_that_fails_is_told_again(monkeypatch: pytest.MonkeyPatc
 
     made = response_handler.replies()
     monkeypatch.setattr(response_handler, "client", lambda _service: Client())
-    made.tell[0]({"request_id": "r"})
+    made.reply_handlers[0]({"request_id": "r"})
     with pytest.raises(RuntimeError, match=r"^the reply handler failed$"):
-        made.tell[1]({"request_id": "r"})
+        made.reply_handlers[1]({"request_id": "r"})
     assert calls[0] == {"FunctionName": "arn:one", "Payload": b'{"request_id": "r"}'}
 
 

@@ -91,10 +91,10 @@ def test_a_queued_answer_may_be_larger_than_lambda_returns(monkeypatch: pytest.M
     asked: dict[str, Any] = {}
     monkeypatch.setattr(agent_runner, "_run", lambda *_, **named: asked.update(named))
     monkeypatch.setattr(
-        "ak_lambda.agent_runner.queued.QueuedRuns.handle", lambda self, _: self.run(None, "tell", 5, None)
+        "ak_lambda.agent_runner.queued.QueuedRuns.handle", lambda self, _: self.run(None, "carry", 5, None)
     )
     agent_runner.handler({"Records": batch(1)}, Context())
-    assert asked == {"progress": "tell", "made_ms": 5, "most_bytes": runner_core.MAX_KEPT_BYTES, "feed": None}
+    assert asked == {"progress": "carry", "made_ms": 5, "most_bytes": runner_core.MAX_KEPT_BYTES, "feed": None}
 
 
 @pytest.mark.usefixtures("aws")
@@ -174,7 +174,7 @@ class HeldHeart:
     def __exit__(self, *_error: object) -> None:
         self.beat = None  # type: ignore[assignment]
 
-    def tell(self, _text: str) -> None:
+    def carry(self, _text: str) -> None:
         """Say nothing."""
 
 
@@ -368,7 +368,9 @@ def test_every_reply_handler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     also: list[Any] = []
     real = Replies
     monkeypatch.setattr(
-        test_replies, "Replies", lambda **named: real(**{**named, "tell": [*named["tell"], also.append]})
+        test_replies,
+        "Replies",
+        lambda **named: real(**{**named, "reply_handlers": [*named["reply_handlers"], also.append]}),
     )
     world.reply()
     assert len(world.told) == len(also) == 1

@@ -44,7 +44,7 @@ class World:
             payloads=self.payloads,  # type: ignore[arg-type]
             retention=RETENTION,
             now_ms=lambda: NOW * 1000,
-            tell=[self.told.append],
+            reply_handlers=[self.told.append],
         )
         replies.handle(record(sent, message_id=message_id))
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ak_lambda.response_handler import showing, streams
-from ak_lambda.response_handler.chunks import MISSING
+from ak_lambda.response_handler.pieces import MISSING
 from ak_lambda.shared.connections import TTL_SECONDS
 from ak_lambda.shared.protocol import Item
 from test.lambda_assets.fake_connections import ENDPOINT, FORBIDDEN, GONE, TIMEOUT
@@ -39,7 +39,7 @@ def test_a_stream_is_shown_and_then_answered(world: World) -> None:
     bob = world.connect("b1", "bob")
     world.stream(1, "Hel", "lo")
     assert (world.item["status"], world.told) == ("PENDING", [])
-    world.chunk(1, 2, done=True)
+    world.piece(1, 2, done=True)
     answer = {"result": "Hello", "session_id": "s"}
     for tab in tabs:
         first, second, last, response = tab.frames
@@ -56,7 +56,7 @@ def test_a_stream_is_shown_and_then_answered(world: World) -> None:
 def test_an_answer_in_one_piece_is_one(world: World) -> None:
     """Agent Kernel's acknowledgement of a scheduled request."""
     tab = world.connect("a1")
-    world.chunk(1, 0, delta="later", done=True)
+    world.piece(1, 0, delta="later", done=True)
     assert [frame["type"] for frame in tab.frames] == ["STREAM_CHUNK", "CHAT_RESPONSE"]
     assert world.answer == ("DONE", {"result": "later", "session_id": "s"})
 
@@ -64,7 +64,7 @@ def test_an_answer_in_one_piece_is_one(world: World) -> None:
 def test_pieces_are_kept_until_nobody_needs_them(world: World) -> None:
     """Beside the request, under a name that is no request's; nothing is deleted but by time."""
     world.stream(1, "Hel")
-    world.chunk(1, 1, done=True)
+    world.piece(1, 1, done=True)
     kept = {name: item for name, item in world.table.items.items() if name != "r"}
     assert kept.keys() == {"r#1#0", "r#1#1"}
     assert {item["expiry_time"] for item in kept.values()} == {NOW + RETENTION}
@@ -81,7 +81,7 @@ def test_a_whole_answer_is_taken_as_ever(world: World) -> None:
 def test_where_nothing_is_streamed_no_piece_is_looked_for(world: World) -> None:
     """An agent's answer may have any shape."""
     world.streams = False
-    world.chunk(1, 0, delta="x", done=True)
+    world.piece(1, 0, delta="x", done=True)
     assert world.answer[1] == {"done": True, "delta": "x", "session_id": "s"}
 
 
@@ -90,7 +90,7 @@ def test_a_piece_delivered_again_is_not_shown_again(world: World) -> None:
     tab = world.connect("a1")
     for _ in range(2):
         world.stream(1, "Hel", "lo")
-    world.chunk(1, 2, done=True)
+    world.piece(1, 2, done=True)
     assert deltas(tab, 1) == "Hello"
     assert world.answer[1]["result"] == "Hello"
 
@@ -101,8 +101,8 @@ def test_the_last_piece_delivered_again_pushes_the_answer_again(world: World) ->
     world.stream(1, "Hel")
     tab.fails = [None, TIMEOUT]
     with pytest.raises(RuntimeError, match="not every connection"):
-        world.chunk(1, 1, done=True)
-    world.chunk(1, 1, done=True, receives=2)
+        world.piece(1, 1, done=True)
+    world.piece(1, 1, done=True, receives=2)
     assert [frame["type"] for frame in tab.frames] == ["STREAM_CHUNK", "STREAM_CHUNK", "CHAT_RESPONSE"]
     assert len(world.told) == 1
 
@@ -112,11 +112,11 @@ def test_a_later_run_begins_anew(world: World) -> None:
     tab = world.connect("a1")
     world.stream(1, "Hel", "lo, wo")
     world.stream(2, "Good ")
-    world.chunk(1, 2, delta="rld")
-    world.chunk(1, 3, done=True)
+    world.piece(1, 2, delta="rld")
+    world.piece(1, 3, done=True)
     assert world.item["status"] == "PENDING"
-    world.chunk(2, 1, delta="bye")
-    world.chunk(2, 2, done=True)
+    world.piece(2, 1, delta="bye")
+    world.piece(2, 2, done=True)
     assert (deltas(tab, 1), deltas(tab, 2)) == ("Hello, wo", "Good bye")
     assert [frame["result"] for frame in tab.of_type("CHAT_RESPONSE")] == ["Good bye"]
     assert world.answer[1]["result"] == "Good bye"
@@ -127,11 +127,11 @@ def test_pieces_after_the_answer_are_ignored(world: World, caplog: pytest.LogCap
     caplog.set_level(logging.INFO)
     tab = world.connect("a1")
     world.stream(1, "Hel")
-    world.chunk(1, 1, done=True)
+    world.piece(1, 1, done=True)
     before = len(tab.posted)
-    world.chunk(1, 2, delta="x")
+    world.piece(1, 2, delta="x")
     world.stream(2, "y")
-    world.chunk(2, 1, done=True)
+    world.piece(2, 1, done=True)
     assert (len(tab.posted), len(world.told)) == (before, 1)
     assert world.answer[1]["result"] == "Hel"
     assert caplog.text.count("ignored a piece") == 2
@@ -141,9 +141,9 @@ def test_pieces_of_before_a_redrive_are_ignored(world: World) -> None:
     """And those of after it have higher numbers."""
     tab = world.connect("a1")
     world.table.items["r"] = {**world.item, "redrives": 1, "attempt": 6}
-    world.chunk(7, 0, delta="old")
-    world.chunk(1, 0, redrives=1, delta="new")
-    world.chunk(1, 1, redrives=1, done=True)
+    world.piece(7, 0, delta="old")
+    world.piece(1, 0, redrives=1, delta="new")
+    world.piece(1, 1, redrives=1, done=True)
     assert {frame["attempt"] for frame in tab.of_type("STREAM_CHUNK")} == {1001}
     assert world.answer[1]["result"] == "new"
 
@@ -153,7 +153,7 @@ def test_pieces_of_another_request_are_ignored(world: World, other: dict[str, st
     """The id of a request that expired may be anybody's by now."""
     tab = world.connect("a1")
     world.table.items["r"] = {**world.item, **other}
-    world.chunk(1, 0, delta="x", done=True)
+    world.piece(1, 0, delta="x", done=True)
     assert (world.item["status"], tab.posted) == ("PENDING", [])
 
 
@@ -161,7 +161,7 @@ def test_a_stream_that_nobody_submitted_is_answered(world: World) -> None:
     """Its sender used the queue alone."""
     world.table.items.clear()
     world.stream(1, "Hel")
-    world.chunk(1, 1, done=True)
+    world.piece(1, 1, done=True)
     assert (world.answer, world.item["user_id"]) == (("DONE", {"result": "Hel", "session_id": "s"}), "alice")
 
 
@@ -172,7 +172,7 @@ def test_a_stream_that_nobody_submitted_takes_its_id_with_its_first_piece(world:
     assert not world.table.write(world.submission("r", "bob"), now=NOW).done
     world.reply('{"delta": "x", "done": true}', user_id="bob", named="r-1-1", message_id="m-bob")
     assert world.item["status"] == "PENDING"
-    world.chunk(1, 1, delta="lo", done=True)
+    world.piece(1, 1, delta="lo", done=True)
     assert (world.answer[1]["result"], world.item["user_id"]) == ("Hello", "alice")
 
 
@@ -180,7 +180,7 @@ def test_an_error_is_the_end(world: World) -> None:
     """Agent Kernel tells it in the stream, and does not run the agent again."""
     tab = world.connect("a1")
     world.stream(1, "Hel")
-    world.chunk(1, 1, done=True, error="out of luck")
+    world.piece(1, 1, done=True, error="out of luck")
     assert tab.frames[1:] == [
         {**CHUNK, "seq": 1, "done": True, "error": "out of luck"},
         {
@@ -198,7 +198,7 @@ def test_an_error_is_the_end(world: World) -> None:
 def test_a_run_that_agent_kernel_gave_up_is_a_failure(world: World) -> None:
     """It says so in a piece that has no number, which is not shown."""
     tab = world.connect("a1")
-    world.chunk(6, "error", done=True, error="Failed to process message. Retried 5 times")
+    world.piece(6, "error", done=True, error="Failed to process message. Retried 5 times")
     (frame,) = tab.frames
     assert (frame["type"], frame["error"]) == ("CHAT_RESPONSE", "Failed to process message. Retried 5 times")
 
@@ -219,8 +219,8 @@ def test_a_stream_with_a_gap_is_a_failure(world: World, caplog: pytest.LogCaptur
     """Whichever piece it is; the client has seen the gap."""
     tab = world.connect("a1")
     for seq in {0, 1} - {lost}:
-        world.chunk(1, seq, delta="x")
-    world.chunk(1, 2, done=True)
+        world.piece(1, seq, delta="x")
+    world.piece(1, 2, done=True)
     assert world.answer == ("FAILED", {"error": MISSING})
     assert [frame["error"] for frame in tab.of_type("CHAT_RESPONSE")] == [MISSING]
     assert "a stream ended without an answer" in caplog.text
@@ -241,15 +241,15 @@ def test_a_stream_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     tab = world.connect("a1")
     world.stream(1, "a", "b", "c")
     assert (deltas(tab, 1), "r#1#2" in world.table.items) == ("ab", False)
-    world.chunk(1, 2, done=True)
+    world.piece(1, 2, done=True)
     assert world.answer == ("FAILED", {"error": "the agent's answer has too many pieces: at most 10,000"})
 
 
 def test_a_large_piece_is_kept_in_the_bucket(world: World) -> None:
     """An item holds 400 KB."""
-    world.chunk(1, 0, delta="x" * 400_000)
+    world.piece(1, 0, delta="x" * 400_000)
     assert (len(world.table.items["r#1#0"]["piece"]) < 500, len(world.payloads.kept)) == (True, 1)
-    world.chunk(1, 1, delta="y", done=True)
+    world.piece(1, 1, delta="y", done=True)
     answer = json.loads(world.payloads.whole(world.item["answer"], folder="answers/"))
     assert answer["result"] == "x" * 400_000 + "y"
 
@@ -265,7 +265,7 @@ def test_a_long_stream_is_read_in_batches(world: World) -> None:
 
     world.table.read_many = counted  # type: ignore[method-assign]
     world.stream(1, *(f"{number}," for number in range(200)))
-    world.chunk(1, 200, done=True)
+    world.piece(1, 200, done=True)
     assert asked == [100, 100, 1]
     assert world.answer[1]["result"] == "".join(f"{number}," for number in range(200))
 
@@ -279,7 +279,7 @@ def test_a_connection_that_takes_no_piece_delays_no_other(world: World, wrong: s
     assert (deltas(bad, 1), deltas(good, 1)) == ("a", "abcd")
     assert world.gateway.posts.count(("a1", len(good.posted[0]))) == 2
     world.stream(2, "x")
-    world.chunk(2, 1, done=True)
+    world.piece(2, 1, done=True)
     assert deltas(bad, 2) == "x"
     assert [frame["result"] for frame in bad.of_type("CHAT_RESPONSE")] == ["x"]
 
@@ -289,19 +289,19 @@ def test_connections_are_read_every_two_seconds_or_when_one_is_gone(world: World
     old = world.connect("a1")
     world.stream(1, "a")
     world.reply('{"done": false}', request_id="q", user_id="bob", named="q-1-0", message_id="m-q")
-    world.chunk(1, 1, delta="b")
+    world.piece(1, 1, delta="b")
     assert world.rows.reads == 2
     new = world.connect("a2")
     world.now_ms += showing.FRESH_MS
-    world.chunk(1, 2, delta="c")
+    world.piece(1, 2, delta="c")
     assert (world.rows.reads, len(new.frames)) == (3, 1)
     old.close()
-    world.chunk(1, 3, delta="d")
+    world.piece(1, 3, delta="d")
     newest = world.connect("a3")
-    world.chunk(1, 4, delta="e")
+    world.piece(1, 4, delta="e")
     assert (world.rows.reads, [frame["seq"] for frame in newest.frames]) == (4, [4])
     last = world.connect("a4")
-    world.chunk(1, 5, done=True)
+    world.piece(1, 5, done=True)
     assert [frame["type"] for frame in last.frames] == ["CHAT_RESPONSE"]
 
 
@@ -311,10 +311,10 @@ def test_connections_that_expired_are_shown_nothing(world: World) -> None:
     world.now_ms += 1
     world.table.items["r"] = {**world.item, "expiry_time": world.item["expiry_time"] + TTL_SECONDS}
     world.now_ms += TTL_SECONDS * 1000 - 2
-    world.chunk(1, 0, delta="a")
+    world.piece(1, 0, delta="a")
     world.now_ms += showing.FRESH_MS
-    world.chunk(1, 1, delta="b")
-    world.chunk(1, 2, done=True)
+    world.piece(1, 1, delta="b")
+    world.piece(1, 2, done=True)
     assert [(frame["type"], frame["seq"]) for frame in tab.frames] == [("STREAM_CHUNK", 0)]
 
 
@@ -338,9 +338,9 @@ def test_what_cannot_be_shown_fails_nothing(world: World, caplog: pytest.LogCapt
     of_user = world.rows.of_user
     world.now_ms += showing.FRESH_MS
     world.rows.of_user = fail  # type: ignore[method-assign]
-    world.chunk(1, 1, delta="b")
+    world.piece(1, 1, delta="b")
     world.rows.of_user = of_user  # type: ignore[method-assign]
-    world.chunk(1, 2, done=True)
+    world.piece(1, 2, done=True)
     assert caplog.text.count("a piece was not shown") == 2
     assert "secret" not in caplog.text
     assert world.answer[1]["result"] == "ab"

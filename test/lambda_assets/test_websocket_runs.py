@@ -465,7 +465,7 @@ def test_a_queue_without_a_websocket_loads_nothing_that_pushes() -> None:
 import sys
 from ak_lambda.response_handler import handler
 
-ours = ("pushing", "showing", "streams", "chunks", "frames", "answer_frames", "connections", "posting")
+ours = ("pushing", "showing", "streams", "pieces", "frames", "answer_frames", "connections", "posting")
 assert handler.replies().push is None
 print([name for name in sys.modules if name.startswith("ak_lambda") and name.rpartition(".")[2] in ours])
 """

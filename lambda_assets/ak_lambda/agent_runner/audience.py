@@ -26,7 +26,7 @@ class Audience:
     now: Callable[[], int]
     clock: Callable[[], float]
 
-    def follow(
+    def deltas(
         self, *, request_id: str, session_id: str, user_id: str, attempt: int, left_seconds: Callable[[], float]
     ) -> Deltas:
         """Give what posts one run's deltas and progress."""

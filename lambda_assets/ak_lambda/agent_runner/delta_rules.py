@@ -22,19 +22,19 @@ MAX_KEPT_BYTES = 512 * 1024  # of frames
 MAX_KEPT_FRAMES = 500  # a connection that is further behind gets no more
 
 
-class Follower:
+class Listener:
     """How far one connection has got.
 
     Attributes:
         position: The number of its next frame.
-        told: The number of the newest progress that it has.
+        progress: The number of the newest progress that it has.
     """
 
-    __slots__ = ("position", "told")
+    __slots__ = ("position", "progress")
 
     def __init__(self) -> None:
         self.position = 0
-        self.told = 0
+        self.progress = 0
 
 
 class Cutting:
@@ -55,8 +55,8 @@ class Cutting:
         self._kept_bytes = 0
         self._seq = 0
         self._news: str | None = None
-        self._told = b""
-        self._told_at = float("-inf")
+        self._progress = b""
+        self._progress_at = float("-inf")
         self._number = 0
         self._streams = False
         self._is_off = False
@@ -76,7 +76,7 @@ class Cutting:
             return False
         return before == 0 or before < CUT_BYTES <= self._waiting_bytes
 
-    def tell(self, text: str) -> bool:
+    def progress(self, text: str) -> bool:
         """Take what the run is doing; of several at a time only the last goes out."""
         first = self._news is None
         self._news = None if self._ended else text
@@ -102,34 +102,34 @@ class Cutting:
             is_due = self._ended or self._waiting_bytes >= CUT_BYTES
             times.append(now if is_due else self._cut_at + CUT_SECONDS)
         if self._news is not None:
-            times.append(now if self._ended else self._told_at + PROGRESS_SECONDS)
+            times.append(now if self._ended else self._progress_at + PROGRESS_SECONDS)
         return max(0.0, min(times) - now) if times else None
 
     def cut(self, now: float) -> bool:
         """Make frames of what waits, if it is time; give whether there are new ones."""
         if self.wait_seconds(now) != 0:
             return False
-        if self._news is not None and (self._ended or now >= self._told_at + PROGRESS_SECONDS):
-            self._told = _written(frames.progress(**self._about, text=self._news))
-            self._news, self._told_at = None, now
+        if self._news is not None and (self._ended or now >= self._progress_at + PROGRESS_SECONDS):
+            self._progress = _written(frames.progress(**self._about, text=self._news))
+            self._news, self._progress_at = None, now
             self._number += 1
         if self._waiting_bytes >= CUT_BYTES or self._ended or now >= self._cut_at + CUT_SECONDS:
             self._cut(now)
         return True
 
-    def next(self, follower: Follower) -> bytes | None:
+    def next(self, listener: Listener) -> bytes | None:
         """Give the next frame for a connection, if there is one."""
-        if follower.told < self._number:
-            follower.told = self._number
-            return self._told
-        if self.has_lost(follower) or follower.position == self._seq:
+        if listener.progress < self._number:
+            listener.progress = self._number
+            return self._progress
+        if self.has_lost(listener) or listener.position == self._seq:
             return None
-        follower.position += 1
-        return self._frames[follower.position - 1 - self._first]
+        listener.position += 1
+        return self._frames[listener.position - 1 - self._first]
 
-    def has_lost(self, follower: Follower) -> bool:
+    def has_lost(self, listener: Listener) -> bool:
         """Whether a connection's next frame is not kept any more."""
-        return follower.position < self._first
+        return listener.position < self._first
 
     @property
     def _first(self) -> int:
@@ -139,7 +139,7 @@ class Cutting:
         text = "".join(self._waiting)
         self._waiting.clear()
         self._waiting_bytes = 0
-        deltas = list(pieces(text))
+        deltas = list(deltas_of(text))
         if self._done and not deltas:
             deltas = [""]
         for number, delta in enumerate(deltas, start=1):
@@ -154,15 +154,15 @@ class Cutting:
             self._kept_bytes -= len(self._frames.popleft())
 
 
-def pieces(text: str) -> Iterator[str]:
-    """Cut a text so that each piece fits a frame."""
+def deltas_of(text: str) -> Iterator[str]:
+    """Cut a text so that each delta fits a frame."""
     start = 0
     while start < len(text):
-        piece = text[start : start + MAX_DELTA_BYTES]
-        while len(json.dumps(piece)) > MAX_DELTA_BYTES:  # no other way to write it takes more
-            piece = piece[: len(piece) // 2]
-        yield piece
-        start += len(piece)
+        delta = text[start : start + MAX_DELTA_BYTES]
+        while len(json.dumps(delta)) > MAX_DELTA_BYTES:  # no other way to write it takes more
+            delta = delta[: len(delta) // 2]
+        yield delta
+        start += len(delta)
 
 
 def _written(frame: frames.Frame) -> bytes:

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from ak_lambda.agent_runner.delta_rules import Cutting, Follower
+from ak_lambda.agent_runner.delta_rules import Cutting, Listener
 from ak_lambda.shared.connections import Connection
 from ak_lambda.shared.posting import Outcome
 
@@ -54,7 +54,7 @@ class Deltas(contextlib.AbstractContextManager["Deltas"]):
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._working = 0
-        self._followed: set[tuple[str, str]] = set()
+        self._served: set[tuple[str, str]] = set()
         self._begun = self._ended = self._stopped = False
         self._said = self._posts = self._dropped = 0
 
@@ -75,10 +75,10 @@ class Deltas(contextlib.AbstractContextManager["Deltas"]):
                 self._changed.notify_all()
             self._begin()
 
-    def tell(self, text: object) -> None:
+    def progress(self, text: object) -> None:
         """Take what the run is doing."""
         with contextlib.suppress(Exception), self._changed:  # it may be anything, and fail to be text
-            if self._cutting.tell(str(text)):
+            if self._cutting.progress(str(text)):
                 self._changed.notify_all()
             self._begin()
 
@@ -133,7 +133,7 @@ class Deltas(contextlib.AbstractContextManager["Deltas"]):
             found = self._found()
             with self._changed:
                 for connection in found or ():
-                    self._follow(connection)
+                    self._serve(connection)
                 seen = -1 if found is None else self._said
                 self._changed.wait_for(lambda: self._ended, LOOK_SECONDS)
                 while not self._ended and self._said == seen:
@@ -148,35 +148,35 @@ class Deltas(contextlib.AbstractContextManager["Deltas"]):
             _log.warning("the connections cannot be read", extra={"error_type": type(error).__name__})
             return None
 
-    def _follow(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
         key = (connection.endpoint, connection.connection_id)
-        if key not in self._followed and self._working <= MAX_CONNECTIONS and not self._stopped:
-            self._followed.add(key)
+        if key not in self._served and self._working <= MAX_CONNECTIONS and not self._stopped:
+            self._served.add(key)
             self._start(lambda: self._send(connection, key))
 
     def _send(self, connection: Connection, key: tuple[str, str]) -> None:
         """Post frame after frame to one connection; one that does not arrive is its last."""
-        follower = Follower()
-        while (frame := self._next(follower)) is not None:
+        listener = Listener()
+        while (frame := self._next(listener)) is not None:
             outcome = self._posted(connection, frame)
             if outcome != "delivered":
                 with self._changed:
                     self._dropped += 1
                     if outcome == "gone" and connection.is_new:
-                        self._followed.discard(key)  # the next look may find it made
+                        self._served.discard(key)  # the next look may find it made
                 return
 
-    def _next(self, follower: Follower) -> bytes | None:
+    def _next(self, listener: Listener) -> bytes | None:
         """Wait for a connection's next frame; None when there will be none."""
         with self._changed:
             while not self._stopped:
                 if self._cutting.cut(self._clock()):
                     self._changed.notify_all()
-                frame = self._cutting.next(follower)
+                frame = self._cutting.next(listener)
                 if frame is not None:
                     self._posts += 1
                     return frame
-                if self._ended or self._cutting.has_lost(follower):
+                if self._ended or self._cutting.has_lost(listener):
                     return None
                 self._changed.wait(self._cutting.wait_seconds(self._clock()))
         return None

@@ -78,10 +78,10 @@ def _messages(records: list[dict[str, Any]], context: Any) -> dict[str, Any]:  #
         retention=int(setting("AK_CONSTRUCTS_RETENTION_SECONDS")),
         max_receives=int(setting("AK_CONSTRUCTS_MAX_RECEIVE_COUNT")),
         now_ms=lambda: int(time.time() * 1000),
-        run=lambda request, tell, made_ms, feed: _run(
-            request, context, progress=tell, made_ms=made_ms, most_bytes=core.MAX_KEPT_BYTES, feed=feed
+        run=lambda request, progress, made_ms, feed: _run(
+            request, context, progress=progress, made_ms=made_ms, most_bytes=core.MAX_KEPT_BYTES, feed=feed
         ),
-        follow=functools.partial(_audience().follow, left_seconds=_left_seconds(context))
+        open_deltas=functools.partial(_audience().deltas, left_seconds=_left_seconds(context))
         if CONNECTIONS_VARIABLE in os.environ
         else None,
     )
@@ -100,15 +100,15 @@ def _socket_message(event: dict[str, Any], context: Any) -> dict[str, Any]:  # n
         runs = SocketRuns(
             sockets=sockets.open_sockets(),
             audience=_audience(),
-            run=lambda request, tell, feed: _run(
-                request, context, progress=tell, most_bytes=frames.MAX_PUSHED_BYTES, feed=feed
+            run=lambda request, progress, feed: _run(
+                request, context, progress=progress, most_bytes=frames.MAX_PUSHED_BYTES, feed=feed
             ),
             left_seconds=_left_seconds(context),
         )
         return runs.handle(event)
     except Exception as error:  # noqa: BLE001 - whatever it is, its words and its trace are for nobody
         _log.error("not answered", extra={"error_type": type(error).__name__})
-        return sockets.told(frames.system(503, "not now; send it again"))
+        return sockets.response_of(frames.not_now())
 
 
 def _left_seconds(context: Any) -> Callable[[], float]:  # noqa: ANN401

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 10
 REPLY_ON_ITS_WAY_SECONDS = 2
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 Feed = Callable[[object], None]
-Run = Callable[[Request, Tell, int, Feed | None], Answer]
+Run = Callable[[Request, Progress, int, Feed | None], Answer]
 
 _log = logging.getLogger("ak_constructs.agent_runner")
 
@@ -42,7 +42,7 @@ class QueuedRuns:
         max_receives: At so many receives the queue gives a message to the dead letters.
         now_ms: The clock.
         run: Runs the agent for a request; told where progress goes, when the request was made and where deltas go.
-        follow: Opens the deltas of a run, where there is a WebSocket.
+        open_deltas: Opens the deltas of a run, where there is a WebSocket.
     """
 
     table: RequestsTable
@@ -53,7 +53,7 @@ class QueuedRuns:
     max_receives: int
     now_ms: Callable[[], int]
     run: Run
-    follow: "Callable[..., Deltas] | None" = None
+    open_deltas: "Callable[..., Deltas] | None" = None
 
     def handle(self, record: Mapping[str, Any]) -> bool:
         """Run one message; False keeps it in its queue, to be seen again when its time has come."""
@@ -68,7 +68,7 @@ class QueuedRuns:
             deltas or contextlib.nullcontext(),
             Heartbeat(lambda text: self._beat(message, held, text, deltas)) as beat,
         ):
-            answer = self._run(message, held, beat.tell, deltas)
+            answer = self._run(message, held, beat.carry, deltas)
             if deltas:
                 deltas.end(done=answer.went_well)
             if not answer.may_pass:
@@ -109,9 +109,9 @@ class QueuedRuns:
 
     def _deltas(self, message: Received, held: protocol.Item) -> "Deltas | None":
         """Let a user hear the run who waits at a WebSocket."""
-        if self.follow is None or message.user_id is None or not message.attributes.get("endpoint_url"):
+        if self.open_deltas is None or not message.has_audience:
             return None
-        return self.follow(
+        return self.open_deltas(
             request_id=message.request_id,
             session_id=message.session_id,
             user_id=message.user_id,
@@ -138,7 +138,7 @@ class QueuedRuns:
         self.requests.hide(message.receipt_handle, protocol.LEASE_SECONDS)  # last: an outdated handle may be refused
         return True
 
-    def _run(self, message: Received, held: protocol.Item, tell: Tell, deltas: "Deltas | None") -> Answer:
+    def _run(self, message: Received, held: protocol.Item, carry: Progress, deltas: "Deltas | None") -> Answer:
         try:
             request = queued_request(
                 self.payloads.whole(message.body, folder=REQUESTS),
@@ -149,13 +149,13 @@ class QueuedRuns:
         except RefusedError as error:
             return refused(error)
         if deltas is None:
-            return self.run(request, tell, held["created_at"], None)
+            return self.run(request, carry, held["created_at"], None)
 
-        def tell_all(text: str) -> None:
-            tell(text)
-            deltas.tell(text)
+        def progress(text: str) -> None:
+            carry(text)
+            deltas.progress(text)
 
-        return self.run(request, tell_all, held["created_at"], deltas.feed)
+        return self.run(request, progress, held["created_at"], deltas.feed)
 
     def _reply(self, message: Received, held: protocol.Item, answer: Answer) -> None:
         session_id = held["session_id"]

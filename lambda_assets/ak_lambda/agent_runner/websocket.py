@@ -26,7 +26,7 @@ from ak_lambda.shared.requests import (
     socket_payload,
     socket_request,
 )
-from ak_lambda.shared.sockets import Event, Sockets, check_message, context_of, told
+from ak_lambda.shared.sockets import Event, Sockets, check_message, context_of, response_of
 
 LAST_SECONDS = 2  # of the function, for the route's response alone
 
@@ -64,13 +64,13 @@ class SocketRuns:
             return self._answered(event, request, user_id)
         except RefusedError as error:
             _log.info("refused", extra={"status": error.status, "reason": error.message})
-            return told(frames.system(error.status, error.message, request_id=request_id))
+            return response_of(frames.system(error.status, error.message, request_id=request_id))
         except Exception as error:  # noqa: BLE001 - whatever it is, its words and its trace are for nobody
             _log.error("not answered", extra={"request_id": request_id, "error_type": type(error).__name__})
-            return told(frames.system(503, "not now; send it again", request_id=request_id))
+            return response_of(frames.not_now(request_id))
 
     def _answered(self, event: Event, request: Request, user_id: str) -> dict[str, Any]:
-        deltas = self.audience.follow(
+        deltas = self.audience.deltas(
             request_id=request.request_id,
             session_id=request.session_id,
             user_id=user_id,
@@ -78,13 +78,13 @@ class SocketRuns:
             left_seconds=self.left_seconds,
         )
         with deltas:
-            answer = self.run(request, deltas.tell, deltas.feed)
+            answer = self.run(request, deltas.progress, deltas.feed)
             deltas.end(done=answer.went_well)
             if not answer.went_well and answer.status < SERVER_ERRORS:
                 raise RefusedError(answer.status, str(mapping(answer.body).get("error")))
             frame = _response(request, answer)
             if self._posted(user_id, frame):
-                return told(frames.system(200, "answered", status="SUCCESS"))
+                return response_of(frames.system(200, "answered", status="SUCCESS"))
         return self.sockets.answered(event, frame, user_id)  # at least to who asked
 
     def _posted(self, user_id: str, frame: Frame) -> bool:

@@ -12,7 +12,7 @@ from ak_lambda.shared import frames
 from ak_lambda.shared.environment import setting
 from ak_lambda.shared.fields import RefusedError, mapping
 from ak_lambda.shared.requests import socket_message
-from ak_lambda.shared.sockets import CONNECT, DISCONNECT, Event, check_message, context_of, open_sockets, told
+from ak_lambda.shared.sockets import CONNECT, DISCONNECT, Event, check_message, context_of, open_sockets, response_of
 
 _log = logging.getLogger("ak_constructs.connection_handler")
 
@@ -66,5 +66,5 @@ def _message(event: Event) -> dict[str, Any]:
         frame = frames.system(error.status, error.message)
     except Exception as error:  # noqa: BLE001
         _log.error("not answered", extra={"reason": type(error).__name__})
-        frame = frames.system(503, "not now; send it again")
-    return told(frame)
+        frame = frames.not_now()
+    return response_of(frame)

@@ -1,14 +1,12 @@
 """Reads a token and an issuer's keys, and says what is wrong with them. Plain values in, plain values out."""
 
 import base64
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ak_lambda.shared.fields import mapping
+from ak_lambda.shared.fields import mapping, strict_json
 
 LEEWAY_SECONDS = 30
 MIN_RSA_BITS = 2048
@@ -115,12 +113,7 @@ def usable_key(jwk: object) -> Key | None:
 
 
 def _object(segment: str) -> dict[str, Any]:
-    found = json.loads(
-        _decoded(segment).decode(),
-        object_pairs_hook=_without_duplicates,
-        parse_constant=_no_number,
-        parse_float=_finite,
-    )
+    found = strict_json(_decoded(segment).decode(), _without_duplicates)
     if not isinstance(found, dict):
         raise ValueError("no object")  # noqa: TRY004 - whatever is wrong, the token is
     _check_depth(found, MAX_DEPTH)
@@ -137,16 +130,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice")
     return found
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(name)
-
-
-def _finite(number: str) -> float:
-    if not math.isfinite(float(number)):
-        raise ValueError(number)  # 1e999 could not be written as JSON again
-    return float(number)
 
 
 def _check_depth(value: object, left: int) -> None:

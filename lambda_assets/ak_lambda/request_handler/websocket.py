@@ -16,7 +16,7 @@ from ak_lambda.shared.environment import setting
 from ak_lambda.shared.fields import RefusedError, mapping
 from ak_lambda.shared.frames import Frame
 from ak_lambda.shared.requests import RESUME, named_request, socket_message, socket_payload, socket_request
-from ak_lambda.shared.sockets import Event, Sockets, check_message, context_of, open_sockets, told
+from ak_lambda.shared.sockets import Event, Sockets, check_message, context_of, open_sockets, response_of
 
 ACCEPTED = 202
 
@@ -44,11 +44,11 @@ def handler(sent: object, _context: object) -> dict[str, Any]:
         response = sockets.answered(event, frame, user_id)
     except RefusedError as error:
         frame = frames.system(error.status, error.message, request_id=request_id)
-        response = told(frame)
+        response = response_of(frame)
     except Exception as error:  # noqa: BLE001 - whatever it is, its words and its trace are for nobody
         reason = "throttled" if is_throttle(error) else type(error).__name__
         frame = core.refusal_frame(core.unavailable(request_id, reason), request_id)
-        response = told(frame)
+        response = response_of(frame)
     status = frame.get("status_code", ACCEPTED)
     _log.log(
         logging.ERROR if status == UNAVAILABLE else logging.INFO,

@@ -51,7 +51,9 @@ def replies() -> Replies:
         now_ms=_now_ms,
         streams=streams,
         push=push,
-        tell=[_teller(name) for name in os.environ.get("AK_CONSTRUCTS_REPLY_HANDLERS", "").split(",") if name],
+        reply_handlers=[
+            _reply_handler(name) for name in os.environ.get("AK_CONSTRUCTS_REPLY_HANDLERS", "").split(",") if name
+        ],
     )
 
 
@@ -94,15 +96,15 @@ def _new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _teller(function: str) -> Callable[[Mapping[str, Any]], None]:
+def _reply_handler(function: str) -> Callable[[Mapping[str, Any]], None]:
     """Call a function of the user's with each final answer; what it does not take comes again."""
 
-    def tell(answer: Mapping[str, Any]) -> None:
+    def call(answer: Mapping[str, Any]) -> None:
         response = client("lambda").invoke(FunctionName=function, Payload=json.dumps(answer).encode())
         if response.get("FunctionError"):
             raise RuntimeError("the reply handler failed")
 
-    return tell
+    return call
 
 
 if "AK_CONSTRUCTS_REQUESTS_TABLE" in os.environ:

@@ -47,7 +47,7 @@ class Pushing:
         Raises:
             Exception: Not every connection that is there got it, and the reply shall come again.
         """
-        if not wants_push(reply):
+        if not reply.has_audience:
             return
         about: dict[str, object] = {"request_id": reply.request_id, "receives": reply.receives}
         try:
@@ -77,8 +77,3 @@ class Pushing:
             return Posted(delivered=0, gone=0, failed=0)
         written = frames.written(answer_frame(item, self.payloads), self.new_id)
         return self.poster.post_all(connections, written, has_time=lambda: self.now_ms() - began < PUSH_MS)
-
-
-def wants_push(reply: Received) -> bool:
-    """Whether somebody is known to wait for it at a WebSocket."""
-    return bool(reply.attributes.get("endpoint_url") and reply.user_id)

@@ -32,7 +32,7 @@ class Replies:
         now_ms: The clock.
         streams: Takes a reply that is a piece of an answer; None where answers come whole.
         push: Pushes a final answer to whoever asked, at least once while that is possible.
-        tell: Who is told each final answer, at least once.
+        reply_handlers: Who is told each final answer, at least once.
     """
 
     table: RequestsTable
@@ -42,7 +42,7 @@ class Replies:
     now_ms: Callable[[], int]
     streams: "Streams | None" = None
     push: Callable[[Received, protocol.Item], None] | None = None
-    tell: Sequence[Callable[[Mapping[str, Any]], None]] = ()
+    reply_handlers: Sequence[Callable[[Mapping[str, Any]], None]] = ()
 
     def handle(self, record: Mapping[str, Any]) -> None:
         """Finish the request, unless it is finished or was redriven since, or more pieces of its answer are to come."""
@@ -54,8 +54,8 @@ class Replies:
         if counted:
             if self.push is not None:  # first: somebody looks at a screen
                 self.push(reply, item)
-            for tell in self.tell:
-                tell(_told(item))
+            for call in self.reply_handlers:
+                call(_told(item))
         else:
             _log.info("ignored", extra={"request_id": reply.request_id, "status": item.get("status")})
 

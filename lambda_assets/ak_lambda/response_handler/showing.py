@@ -4,8 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ak_lambda.response_handler.chunks import Chunk
-from ak_lambda.response_handler.pushing import wants_push
+from ak_lambda.response_handler.pieces import Piece
 from ak_lambda.shared import frames
 from ak_lambda.shared.connections import Connection, Connections
 from ak_lambda.shared.messages import Received
@@ -35,11 +34,11 @@ class Showing:
     _known: dict[str, tuple[int, list[Connection]]] = field(default_factory=dict, init=False)
     _deaf: set[tuple[str, int, str]] = field(default_factory=set, init=False)
 
-    def show(self, received: Received, chunk: Chunk) -> None:
+    def show(self, received: Received, piece: Piece) -> None:
         """Show a piece; a connection that does not take one gets no more of its run."""
-        if not wants_push(received) or chunk.seq is None:
+        if not received.has_audience or piece.seq is None:
             return
-        run = (received.request_id, chunk.attempt)
+        run = (received.request_id, piece.attempt)
         try:
             connections = [
                 each for each in self._of(str(received.user_id)) if (*run, each.connection_id) not in self._deaf
@@ -47,12 +46,12 @@ class Showing:
             frame = frames.chunk(
                 request_id=received.request_id,
                 session_id=received.session_id,
-                attempt=chunk.attempt,
-                seq=chunk.seq,
-                delta=chunk.delta,
-                done=chunk.ends,
-                event=chunk.event,
-                error=chunk.error,
+                attempt=piece.attempt,
+                seq=piece.seq,
+                delta=piece.delta,
+                done=piece.ends,
+                event=piece.event,
+                error=piece.error,
             )
             written = frames.written(frame, self.new_id) if connections else []
             outcomes = self.poster.outcomes(connections, written)

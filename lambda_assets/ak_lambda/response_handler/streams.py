@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ak_lambda.response_handler import chunks
-from ak_lambda.response_handler.chunks import Chunk
+from ak_lambda.response_handler import pieces
+from ak_lambda.response_handler.pieces import Piece
 from ak_lambda.shared import protocol
 from ak_lambda.shared.messages import Received
 from ak_lambda.shared.payloads import ANSWERS, MAX_ITEM_BYTES, Payloads
@@ -35,56 +35,56 @@ class Streams:
     payloads: Payloads
     retention: int
     now_ms: Callable[[], int]
-    show: Callable[[Received, Chunk], None]
+    show: Callable[[Received, Piece], None]
 
     def reply(self, received: Received) -> Received | None:
         """Give the reply that a piece completes, or None; a reply that is no piece is given as it is."""
-        chunk = chunks.chunk_of(received)
-        if chunk is None:
+        piece = pieces.piece_of(received)
+        if piece is None:
             return received
         now_ms = self.now_ms()
         now = now_ms // 1000
-        begun = _begun(received, chunk, now)
+        begun = _begun(received, piece, now)
         written = self.table.write(begun, now=now)
         if not written.done and written.item is None:  # it came by the queue alone, or what was submitted has expired
             put = protocol.begin_streamed(begun, user_id=received.user_id, now_ms=now_ms, retention=self.retention)
             written = self.table.write(put, now=now)
         if not written.done:
-            if chunk.ends and written.item and protocol.is_final(written.item):
+            if piece.ends and written.item and protocol.is_final(written.item):
                 # perhaps by this very piece, and nobody was told
-                return self._ended(received, chunk, now)
-            about = {"request_id": received.request_id, "attempt": chunk.attempt, "seq": chunk.seq}
+                return self._ended(received, piece, now)
+            about = {"request_id": received.request_id, "attempt": piece.attempt, "seq": piece.seq}
             _log.info("ignored a piece", extra=about)
             return None
-        if self._keep(received, chunk, now):
-            self.show(received, chunk)
-        return self._ended(received, chunk, now) if chunk.ends else None
+        if self._keep(received, piece, now):
+            self.show(received, piece)
+        return self._ended(received, piece, now) if piece.ends else None
 
-    def _keep(self, received: Received, chunk: Chunk, now: int) -> bool:
+    def _keep(self, received: Received, piece: Piece, now: int) -> bool:
         """Keep a piece, and say whether it is new: shown twice, its text would be there twice."""
-        if chunk.seq is None or chunk.seq >= MAX_PIECES:
+        if piece.seq is None or piece.seq >= MAX_PIECES:
             return False
-        text = self.payloads.fitted(chunk.kept, MAX_ITEM_BYTES, folder=ANSWERS, session_id=received.session_id)
-        name = protocol.piece_name(received.request_id, attempt=chunk.attempt, seq=chunk.seq)
+        text = self.payloads.fitted(piece.kept, MAX_ITEM_BYTES, folder=ANSWERS, session_id=received.session_id)
+        name = protocol.piece_name(received.request_id, attempt=piece.attempt, seq=piece.seq)
         return self.table.write(protocol.piece(name, text=text, now=now, retention=self.retention), now=now).done
 
-    def _ended(self, received: Received, chunk: Chunk, now: int) -> Received:
+    def _ended(self, received: Received, piece: Piece, now: int) -> Received:
         """Make the reply that the runner would have sent without a stream."""
-        body = {"error": chunk.error} if chunk.error is not None else self._joined(received, chunk, now)
+        body = {"error": piece.error} if piece.error is not None else self._joined(received, piece, now)
         if "error" in body:
-            about = {"request_id": received.request_id, "attempt": chunk.attempt, "seq": chunk.seq}
+            about = {"request_id": received.request_id, "attempt": piece.attempt, "seq": piece.seq}
             _log.warning("a stream ended without an answer", extra=about)
-        return replace(received, body=json.dumps(body), redrives=chunk.redrives)
+        return replace(received, body=json.dumps(body), redrives=piece.redrives)
 
-    def _joined(self, received: Received, chunk: Chunk, now: int) -> dict[str, Any]:
-        if chunk.seq is None:
-            return {"error": chunks.MISSING}
-        if chunk.seq >= MAX_PIECES:
+    def _joined(self, received: Received, piece: Piece, now: int) -> dict[str, Any]:
+        if piece.seq is None:
+            return {"error": pieces.MISSING}
+        if piece.seq >= MAX_PIECES:
             return {"error": TOO_MANY}
         names = [
-            protocol.piece_name(received.request_id, attempt=chunk.attempt, seq=seq) for seq in range(chunk.seq + 1)
+            protocol.piece_name(received.request_id, attempt=piece.attempt, seq=seq) for seq in range(piece.seq + 1)
         ]
-        return chunks.joined(self._pieces(names, now), session_id=received.session_id)
+        return pieces.joined(self._pieces(names, now), session_id=received.session_id)
 
     def _pieces(self, names: Sequence[str], now: int) -> Iterator[str | None]:
         """Read pieces, as many at a time as one call gives."""
@@ -95,13 +95,13 @@ class Streams:
                 yield self.payloads.whole(found[name]["piece"], folder=ANSWERS) if name in found else None
 
 
-def _begun(received: Received, chunk: Chunk, now: int) -> protocol.Update:
+def _begun(received: Received, piece: Piece, now: int) -> protocol.Update:
     """The first piece seen of a run makes that run the newest; of older ones no more are taken."""
     return protocol.stream(
         received.request_id,
         session_id=received.session_id,
         user_id=received.user_id,
-        redrives=chunk.redrives,
-        attempt=chunk.attempt,
+        redrives=piece.redrives,
+        attempt=piece.attempt,
         now=now,
     )

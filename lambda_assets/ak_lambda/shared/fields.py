@@ -1,7 +1,9 @@
 """What a request's fields may be, and how a caller learns that one is wrong."""
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
@@ -26,6 +28,17 @@ class RefusedError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def strict_json(text: str, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:  # noqa: ANN401
+    """Read JSON as the standard has it: no NaN, and no number that could not be written as JSON again."""
+    return json.loads(text, object_pairs_hook=object_pairs_hook, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(number)  # 1e999, or NaN
+    return float(number)
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -76,6 +76,11 @@ def system(status_code: int, message: str, *, request_id: str | None = None, sta
     return _with(frame, request_id=request_id)
 
 
+def not_now(request_id: str | None = None) -> Frame:
+    """Something failed before anything was kept."""
+    return system(503, "not now; send it again", request_id=request_id)
+
+
 def pong(*, reconnect: bool) -> Frame:
     """The answer to a ping."""
     return {**system(200, "pong", status="SUCCESS"), "reconnect": reconnect}
@@ -94,10 +99,9 @@ def written(frame: Frame, new_id: Callable[[], str]) -> list[bytes]:
     about = {"type": "PART", **about, "part_id": new_id()}
     most = len(text)  # more parts than there can be: their numbers need no more room than this one
     room = MAX_FRAME_BYTES - len(_text({**about, "i": most, "n": most, "data": ""}))
-    pieces = _pieces(_text(text.decode())[1:-1], room)
+    parts = _parts(_text(text.decode())[1:-1], room)
     return [
-        _text({**about, "i": i, "n": len(pieces), "data": Json(f'"{piece.decode()}"')})
-        for i, piece in enumerate(pieces)
+        _text({**about, "i": i, "n": len(parts), "data": Json(f'"{part.decode()}"')}) for i, part in enumerate(parts)
     ]
 
 
@@ -118,9 +122,9 @@ def _text(value: object) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def _pieces(text: bytes, most: int) -> list[bytes]:
-    """Cut the inside of a JSON string so that each piece is one too: neither in a character nor in an escape."""
-    pieces = []
+def _parts(text: bytes, most: int) -> list[bytes]:
+    """Cut the inside of a JSON string so that each part is one too: neither in a character nor in an escape."""
+    parts = []
     start = 0
     while start < len(text):
         end = start + most
@@ -129,9 +133,9 @@ def _pieces(text: bytes, most: int) -> list[bytes]:
                 end -= 1
             head = text[start:end]
             end -= (len(head) - len(head.rstrip(b"\\"))) % 2
-        pieces.append(text[start:end])
+        parts.append(text[start:end])
         start = end
-    return pieces
+    return parts
 
 
 def _members(text: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Heartbeat(contextlib.AbstractContextManager["Heartbeat"]):
     """Beats at once and then at intervals, until its end; a beat that fails is tried again soon.
 
     Args:
-        beat: Called with the newest text that was not told yet, or None. It returns whether to go on.
+        beat: Called with the newest text that no beat carried yet, or None. It returns whether to go on.
         every_seconds: The interval.
     """
 
@@ -39,8 +39,8 @@ class Heartbeat(contextlib.AbstractContextManager["Heartbeat"]):
         self._wake.set()
         self._thread.join()
 
-    def tell(self, text: str) -> None:
-        """Let the next beat carry a text, soon; of several within half a second only the last is told."""
+    def carry(self, text: str) -> None:
+        """Let the next beat carry a text, soon; of several within half a second only the last is carried."""
         self._text = text
         self._wake.set()
 

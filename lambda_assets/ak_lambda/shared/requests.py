@@ -1,7 +1,6 @@
 """What an event asks of the agent."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from ak_lambda.shared.fields import (
     mapping,
     optional_id,
     optional_string,
+    strict_json,
 )
 from ak_lambda.shared.identity import caller
 from ak_lambda.shared.pings import KEY as PING
@@ -156,7 +156,7 @@ def _json_object(text: str) -> dict[str, Any]:
     if text.count("[") + text.count("{") > MAX_CONTAINERS:  # each costs a hundred times its bytes
         raise RefusedError(400, f"body must have at most {MAX_CONTAINERS:,} brackets and braces")
     try:
-        body = json.loads(text, parse_constant=_not_json, parse_float=_finite)
+        body = strict_json(text)
     except RecursionError as error:
         raise RefusedError(400, "body must be a JSON object, got one nested too deeply") from error
     except ValueError as error:
@@ -164,16 +164,6 @@ def _json_object(text: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise RefusedError(400, f"body must be a JSON object, got {json_type(body)}")
     return body
-
-
-def _not_json(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _finite(number: str) -> float:
-    if not math.isfinite(float(number)):
-        raise ValueError(number)  # 1e999 could not be written as JSON again
-    return float(number)
 
 
 def _flat(payload: Mapping[str, Any]) -> dict[str, Any]:

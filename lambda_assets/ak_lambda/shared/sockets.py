@@ -81,7 +81,9 @@ class Sockets:
             until = self.now_ms() + POSTING_MS
             posted = self.poster.post_all([here], first, has_time=lambda: self.now_ms() < until)
             if posted.failed:
-                return told(frames.system(503, "not now; ask again with resume", request_id=frame.get("request_id")))
+                return response_of(
+                    frames.system(503, "not now; ask again with resume", request_id=frame.get("request_id"))
+                )
         return _response(last)
 
     def _known(self, event: Event) -> str:
@@ -118,7 +120,7 @@ def check_message(event: Event) -> None:
         raise RefusedError(400, "event must be a message of a WebSocket")
 
 
-def told(frame: Frame) -> dict[str, Any]:
+def response_of(frame: Frame) -> dict[str, Any]:
     """Answer a message with a short frame."""
     (text,) = frames.written(frame, str)
     return _response(text)
