@@ -69,3 +69,29 @@ WARMTH = {
         source="https://c3x.dev/resources/aws/aws_cloudwatch_metric_alarm",
     ),
 }
+# What else docs/constructs counts.
+OTHERS = {
+    "standard": Price(
+        dollars=0.40e-6,
+        unit="request of a standard queue of SQS",
+        source="https://cloudburn.io/blog/amazon-sqs-pricing",
+    ),
+    "dashboard": Price(
+        dollars=3.00,
+        unit="dashboard, a month",
+        source="https://www.factualminds.com/blog/amazon-cloudwatch-pricing-metrics-logs-alarms-dashboards/",
+    ),
+    "message": Price(
+        dollars=1.00e-6, unit="message of a WebSocket API", source="https://amnic.com/blogs/aws-api-gateway-pricing"
+    ),
+    "minute": Price(
+        dollars=0.25e-6,
+        unit="minute of a connection to a WebSocket API",
+        source="https://amnic.com/blogs/aws-api-gateway-pricing",
+    ),
+    "valkey": Price(
+        dollars=0.084,
+        unit="GB-hour of ElastiCache Serverless for Valkey",
+        source="https://www.usage.ai/blogs/aws/database-savings-plans/elasticache/serverless-pricing/",
+    ),
+}

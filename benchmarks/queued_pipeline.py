@@ -26,12 +26,12 @@ import boto3
 
 from ak_constructs.agent_function import DEFAULT_MEMORY_MIB
 from ak_constructs.agent_queue import HANDLER_MEMORY_MIB
+from ak_constructs.local.emulator import Emulator, emulator
 from ak_constructs.queued_agent_pipeline import REQUEST_HANDLER_MEMORY_MIB
 from benchmarks.agent_function import AGENT_KERNEL, EVENT, Bench, at_least, at_most, versions, zipped
 from benchmarks.document import write_part
 from benchmarks.prices import PRICES
 from benchmarks.processes import Side, Spread, compare, figure, ratio
-from examples.local.emulator import Emulator, emulator
 from test.pythons import find_python
 
 ROOT = Path(__file__).parents[1]

@@ -85,7 +85,7 @@ def coalesced(port: int, connections: int, speed: float) -> None:
         now=lambda: 0,
         clock=time.monotonic,
     )
-    with audience.follow(
+    with audience.deltas(
         request_id="r", session_id="s", user_id="alice", attempt=1, left_seconds=lambda: 60.0
     ) as deltas:
         deltas.feed("")

@@ -8,10 +8,12 @@ The emulator has no managed instances, so both agents run without. The pruner's 
 import json
 from typing import Any
 
+from ak_constructs.local import deployed
+from ak_constructs.local.logs import client
+from ak_constructs.local.progress import step
+from ak_constructs.local.signing import CREDENTIALS
+from ak_constructs.local.stopping import run
 from examples.local.client import chat
-from examples.local.demo import CREDENTIALS, STEPS, deployed, run
-from examples.local.logs import client
-from examples.local.progress import step
 from examples.local.table import table
 
 RELEASES = 6
@@ -19,12 +21,12 @@ RELEASES = 6
 
 def main() -> int:
     """Run the whole example; nothing of it is left when this returns or raises."""
-    with deployed("agent_platform", "AgentPlatform", context={"local": "true"}) as (aws, outputs):
-        functions = client("lambda", aws)
-        print(f"{STEPS}/{STEPS} Two rounds of the warmer, before and after the agents are asked\n")
+    with deployed(["-m", "examples.agent_platform.app"], context={"local": "true"}) as running:
+        functions, outputs = client("lambda", running.emulator), running.outputs["AgentPlatform"]
+        print("Two rounds of the warmer, before and after the agents are asked\n")
         first = _invoked(functions, outputs["Warmer"])
         for name in ("SupportUrl", "ResearchUrl"):
-            answer = chat(aws.reachable(outputs[name]), {"prompt": "Hello"}, credentials=CREDENTIALS)
+            answer = chat(outputs[name], {"prompt": "Hello"}, credentials=CREDENTIALS)
             print(f"    {name.removesuffix('Url')}: {answer['result']}")
         _print_rounds([first, _invoked(functions, outputs["Warmer"])])
         with step(f"Publishing {RELEASES} versions of the first agent, a tenth of its callers on the fourth"):
@@ -48,14 +50,15 @@ def _print_rounds(rounds: list[dict[str, Any]]) -> None:
 
 
 def _release(functions: Any, name: str) -> None:  # noqa: ANN401
+    versions = []
     for number in range(RELEASES):
         functions.update_function_configuration(FunctionName=name, Description=f"release {number}")
         published = f"2026-01-{number + 1:02}T12:00:00.000+0000"  # as which the emulator takes such a description
-        version = functions.publish_version(FunctionName=name, Description=published)["Version"]
+        versions.append(functions.publish_version(FunctionName=name, Description=published)["Version"])
     functions.update_alias(
         FunctionName=name,
         Name="live",
-        FunctionVersion=version,
+        FunctionVersion=versions[-1],
         RoutingConfig={"AdditionalVersionWeights": {"4": 0.1}},
     )
 

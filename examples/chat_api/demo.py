@@ -12,19 +12,22 @@ import json
 import sys
 import uuid
 
+from ak_constructs.local import deployed
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import log_lines
+from ak_constructs.local.signing import CREDENTIALS
+from ak_constructs.local.stopping import run
 from examples.local.client import RefusedError, chat
-from examples.local.demo import CREDENTIALS, STEPS, deployed, run
-from examples.local.emulator import Emulator
-from examples.local.logs import log_lines
 
 LAST_LINES = 5
 
 
 def main(prompt: str) -> int:
     """Run the whole example; nothing of it is left when this returns or raises."""
-    with deployed("chat_api", "ChatApi") as (aws, outputs):
-        url = aws.reachable(outputs["ChatUrl"])
-        print(f"{STEPS}/{STEPS} POST {url} (the model is the emulator's mock)\n")
+    with deployed(["-m", "examples.chat_api.app"]) as running:
+        aws, outputs = running.emulator, running.outputs["ChatApi"]
+        url = outputs["ChatUrl"]
+        print(f"POST {url} (the model is the emulator's mock)\n")
         try:
             if prompt:
                 print(f"You:   {prompt}\nAgent: {_ask(url, {'prompt': prompt})}")

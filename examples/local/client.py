@@ -4,22 +4,15 @@ import json
 from typing import Any
 
 import httpx
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from ak_constructs.local.signing import signed_headers
 
 TIMEOUT_SECONDS = 35  # longer than API Gateway's own
 
 
 class RefusedError(Exception):
     """The API refused a message, or its agent failed."""
-
-
-def signed_headers(method: str, url: str, body: bytes, *, credentials: Credentials, region: str) -> dict[str, str]:
-    """Sign a request to API Gateway, with boto3's own signer."""
-    request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json"})
-    SigV4Auth(credentials, "execute-api", region).add_auth(request)
-    return dict(request.headers.items())
 
 
 def chat(url: str, message: dict[str, Any], *, credentials: Credentials, region: str = "us-east-1") -> dict[str, Any]:

@@ -105,7 +105,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_arguments: object) -> None:
+    def log_message(self, *_arguments: object, **_named: object) -> None:
         """Print nothing."""
 
 

@@ -20,11 +20,13 @@ from urllib.parse import urljoin
 
 import httpx
 
-from examples.local.client import TIMEOUT_SECONDS, RefusedError, signed_headers
-from examples.local.demo import CREDENTIALS, STEPS, deployed, run
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
-from examples.local.progress import step
+from ak_constructs.local import deployed
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
+from ak_constructs.local.progress import step
+from ak_constructs.local.signing import CREDENTIALS, signed_headers
+from ak_constructs.local.stopping import run
+from examples.local.client import TIMEOUT_SECONDS, RefusedError
 from examples.local.table import table
 
 SECONDS = (0.1, 2.0, 20.0)
@@ -74,13 +76,13 @@ class Asked:
 
 def main(*, quick: bool) -> int:
     """Run the whole example; nothing of it is left when this returns or raises."""
-    with deployed("queued_pipeline", "QueuedPipeline") as (aws, outputs):
-        print(f"{STEPS}/{STEPS} POST {aws.reachable(outputs['WaitUrl'])}")
-        print(f"    POST {aws.reachable(outputs['AcceptUrl'])}\n")
+    with deployed(["-m", "examples.queued_pipeline.app"]) as running:
+        aws, outputs = running.emulator, running.outputs["QueuedPipeline"]
+        print(f"POST {outputs['WaitUrl']}\nPOST {outputs['AcceptUrl']}\n")
         with step("Warming up, so that nobody below waits for a process to start"):
-            _ask_side_by_side(aws, outputs, 0.5)
+            _ask_side_by_side(outputs, 0.5)
         times = [seconds for seconds in SECONDS if not quick or seconds <= 2]  # noqa: PLR2004
-        rows = [row for seconds in times for row in _rows(aws, outputs, seconds)]
+        rows = [row for seconds in times for row in _rows(outputs, seconds)]
         print()
         print(table(("mode", "agent", "statuses", "answer after", "added"), rows))
         print("\nadded: what the answer took besides the agent. A poll comes each second, as Retry-After says, and so")
@@ -91,9 +93,9 @@ def main(*, quick: bool) -> int:
     return 0
 
 
-def _rows(aws: Emulator, outputs: Mapping[str, str], seconds: float) -> list[tuple[str, ...]]:
+def _rows(outputs: Mapping[str, str], seconds: float) -> list[tuple[str, ...]]:
     with step(f"Asking an agent that takes {seconds:g} s, in {len(MODES)} ways side by side"):
-        asked = _ask_side_by_side(aws, outputs, seconds)
+        asked = _ask_side_by_side(outputs, seconds)
     return [
         (
             mode.name,
@@ -106,9 +108,9 @@ def _rows(aws: Emulator, outputs: Mapping[str, str], seconds: float) -> list[tup
     ]
 
 
-def _ask_side_by_side(aws: Emulator, outputs: Mapping[str, str], seconds: float) -> list[Asked]:
+def _ask_side_by_side(outputs: Mapping[str, str], seconds: float) -> list[Asked]:
     with ThreadPoolExecutor(len(MODES)) as callers:
-        return list(callers.map(lambda mode: _ask(aws.reachable(outputs[mode.api]), seconds, mode.prefer), MODES))
+        return list(callers.map(lambda mode: _ask(outputs[mode.api], seconds, mode.prefer), MODES))
 
 
 def _ask(url: str, seconds: float, prefer: str | None = None) -> Asked:
@@ -146,7 +148,7 @@ def _print_timeline(aws: Emulator, outputs: Mapping[str, str]) -> None:
     """Follow one request everywhere at once: at the caller's, in the table, and in the logs."""
     with ThreadPoolExecutor(1) as callers:
         print(f"One request, accepted and then polled, to an agent that takes {TIMELINE_SECONDS:g} s:\n")
-        asking = callers.submit(_ask, aws.reachable(outputs["AcceptUrl"]), TIMELINE_SECONDS)
+        asking = callers.submit(_ask, outputs["AcceptUrl"], TIMELINE_SECONDS)
         items = _items_until(aws, outputs["RequestsTable"], asking.done)
         asked = asking.result()
     events = _of_caller(asked) + _of_item(asked, items) + _of_logs(aws, outputs, asked)

@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from examples.local.demo import STEPS, deployed, run
+from ak_constructs.local import deployed
+from ak_constructs.local.stopping import run
 from examples.local.issuer import issuer
 from examples.websocket_chat.client import Chat
 from examples.websocket_chat.page_server import served
@@ -34,13 +35,13 @@ def main(prompt: str, *, once: bool) -> int:
         work = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="websocket-chat-")))
         signs = running.enter_context(issuer(work))
         context = {"issuer": signs.url, "audience": AUDIENCE, "authority": str(signs.authority)}
-        aws, outputs = running.enter_context(deployed("websocket_chat", "WebSocketChat", context=context))
-        url = aws.reachable(outputs["Url"]).replace("http://", "ws://")
+        app = running.enter_context(deployed(["-m", "examples.websocket_chat.app"], context=context))
+        url = app.outputs["WebSocketChat"]["Url"]
 
         def token() -> str:
             return signs.token(USER, AUDIENCE)
 
-        print(f"{STEPS}/{STEPS} {url}\n")
+        print(f"{url}\n")
         asyncio.run(_converse(url, token, prompt))
         if not once:
             page = running.enter_context(served(lambda: {"url": url, "token": token()}))

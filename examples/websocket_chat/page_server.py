@@ -60,5 +60,5 @@ class _Page(SimpleHTTPRequestHandler):
             self.send_header(name, value)
         super().end_headers()
 
-    def log_message(self, *_arguments: object) -> None:
+    def log_message(self, *_arguments: object, **_named: object) -> None:
         """Print nothing."""

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from test.pythons import missing
 
@@ -13,6 +13,7 @@ from test.pythons import missing
 def chromium() -> Iterator[Browser]:
     """Run the machine's own Chromium; without one the test is skipped, or fails in CI."""
     path = shutil.which("chromium") or missing("chromium")
+    expect.set_options(timeout=30_000)  # a busy machine's page is slow, not wrong
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path) as browser:
         yield browser
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.local.deployment import bootstrap, install_cdk
-from examples.local.emulator import Emulator, emulator, prepare
+from ak_constructs.local.deployment import bootstrap, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator, prepare
 from test.local.leaks import leaks
 
 

@@ -6,7 +6,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from websockets.sync.server import Server, ServerConnection, serve
@@ -47,13 +47,13 @@ class FakeApi:
         return {"url": self.url, "token": TOKEN}
 
     @contextlib.contextmanager
-    def running(self) -> Iterator["FakeApi"]:
-        """Serve until the end of the block."""
+    def running(self, *, subprotocols: Sequence[str] = ("bearer",)) -> Iterator["FakeApi"]:
+        """Serve until the end of the block; of sub-protocols, if there are any, a client must offer one."""
         with serve(
             self._talk,
             "127.0.0.1",
             0,
-            subprotocols=[Subprotocol("bearer")],
+            subprotocols=[Subprotocol(each) for each in subprotocols] or None,
             process_request=self._ask,
             compression=None,
         ) as self._server:

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ak_constructs import AgentApi, AgentFunction, Authorization
+from ak_constructs.authorization import proof_of
 from test.token_world import AUDIENCE, ITEM, PUT_ITEM, SCOPES, TOOLS
 
 CONNECT = """
@@ -41,7 +42,7 @@ socket_api = apigatewayv2.WebSocketApi(
     "Api",
     connect_route_options=apigatewayv2.WebSocketRouteOptions(
         integration=integrations.WebSocketLambdaIntegration("Integration", connect),
-        authorizer=authorization.define_for_websocket(sockets),
+        authorizer=proof_of(authorization).define_for_websocket(sockets),
     ),
 )
 stage = apigatewayv2.WebSocketStage(sockets, "Stage", web_socket_api=socket_api, stage_name="prod", auto_deploy=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 
 SECRETS = ("SECRET", "AWS4-HMAC", "Signature=", "Bearer ", "eyJ")  # tests plant the first; the others are credentials
 TRACES = ("Traceback", 'File "', "stackTrace")

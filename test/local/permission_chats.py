@@ -12,7 +12,7 @@ from websockets import Subprotocol
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from examples.local.client import signed_headers
+from ak_constructs.local.signing import signed_headers
 from examples.websocket_chat.client import Chat
 from examples.websocket_chat.replies import Frame
 from test.local.permission_paths import (

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 from botocore.credentials import Credentials
 
-from examples.local.client import signed_headers
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
+from ak_constructs.local.signing import signed_headers
 from test.local.permissions import short
 from test.local.queued_pipeline import new_id, until
 from test.local.websocket_talk import Talk

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 
 # Of the operations that IAM calls otherwise; signing names of services likewise.
 ACTIONS = {

@@ -6,16 +6,17 @@ The emulator's IAM stops the roles with which CDK deploys otherwise.
 import importlib
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 
 from ak_constructs import AgentFunction, AgentQueue, Authorization, WebSocketAgentApi
-from examples.local.environment import ROOT
 from test.local import version_pruner_app
 from test.local.version_pruner_cases import IAM_NAMES
 
+ROOT = Path(__file__).parents[2]
 CONTEXT = ("issuer", "authority")
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from examples.local.emulator import Emulator
+from ak_constructs.local.emulator import Emulator
 
 END_SECONDS = 10
 

@@ -11,9 +11,9 @@ import httpx
 from boto3.dynamodb.conditions import Key
 from botocore.credentials import Credentials
 
-from examples.local.client import signed_headers
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
+from ak_constructs.local.signing import signed_headers
 from test.local.processes import kill
 
 CREDENTIALS = Credentials("test", "test")

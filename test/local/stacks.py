@@ -5,8 +5,8 @@ import json
 import aws_cdk as cdk
 from aws_cdk import assertions
 
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 
 
 def new_stack(name: str) -> cdk.Stack:

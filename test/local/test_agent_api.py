@@ -11,10 +11,10 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from examples.local.client import signed_headers
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
+from ak_constructs.local.signing import signed_headers
 from test.lambda_assets.hostile import REFUSED, REFUSED_IDS
 from test.local.queued_pipeline import until
 

@@ -36,4 +36,4 @@ def test_warms_an_agent_and_tells_why_each_version_stays(tmp_path: Path) -> None
         ("7", "stays", "alias live; newest"),
     ]
     assert left_of(str(tmp_path)) == []
-    assert list(tmp_path.glob("agent-platform-*")) == []
+    assert list(tmp_path.glob("ak-constructs-*")) == []

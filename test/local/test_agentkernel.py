@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator
+from ak_constructs.local.deployment import bootstrap, deploy, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator
 from test.pythons import require_python
 
 pytestmark = pytest.mark.local

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator
-from examples.local.logs import client
+from ak_constructs.local.deployment import bootstrap, deploy, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator
+from ak_constructs.local.logs import client
 from test.local.agentkernel_cases import AT_ONCE, CASES, Case, Step, outcome, post
 from test.local.agentkernel_differences import BOTH, DIFFERENCES, DOCUMENT, document
 from test.pythons import require_python
@@ -69,6 +69,7 @@ def warm_up(call: Callable[[Step], httpx.Response]) -> None:
 
 
 @pytest.mark.local
+@pytest.mark.long
 @pytest.mark.timeout(600)  # of waits, most of them Agent Kernel's
 def test_every_difference_is_in_the_table_and_nothing_else_is(deployed: tuple[Emulator, dict[str, str]]) -> None:
     """Status and body of each case, in each mode."""

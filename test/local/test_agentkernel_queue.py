@@ -13,9 +13,9 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.deployment import bootstrap, deploy, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator
+from ak_constructs.local.logs import client, log_lines
 from test.local.queued_pipeline import until
 from test.local.websocket_talk import Talk
 from test.pythons import require_python
@@ -82,7 +82,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulato
         yield aws, outputs["AgentKernelQueue"]
 
 
-@pytest.fixture(scope="module", params=["0.9.5", "0.6.0"])
+@pytest.fixture(scope="module", params=["0.9.5", pytest.param("0.6.0", marks=pytest.mark.long)])
 def version(request: pytest.FixtureRequest) -> str:
     """Name a release of Agent Kernel."""
     name: str = request.param

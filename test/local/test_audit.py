@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from examples.local.environment import make_environment
+from ak_constructs.local.environment import make_environment
 from scripts import audit, sbom
+from scripts.project import ROOT
 
 pytestmark = pytest.mark.local
 
@@ -84,4 +85,5 @@ def test_everything_that_is_pinned_is_asked_about(url: str, capsys: pytest.Captu
     pins = audit.python_pins(path.read_text(encoding="utf-8") for path in audit.locked_files())
     assert pins < set(Service.asked)
     assert {"aws-cdk", "axe-core"} <= {name for name, _ in Service.asked}
-    assert f"audited {len(pins)} pins of Python packages and 2 of npm's" in capsys.readouterr().out
+    locked = audit.npm_pins(json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8")))
+    assert f"audited {len(pins)} pins of Python packages and {len(locked)} of npm's" in capsys.readouterr().out

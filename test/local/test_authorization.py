@@ -8,10 +8,10 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from examples.local.client import signed_headers
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
+from ak_constructs.local.signing import signed_headers
 
 pytestmark = pytest.mark.local
 PASSWORD = "A-right-passw0rd"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ak_constructs.local.emulator import Emulator
 from benchmarks.queued_pipeline import AGENT, FUNCTIONS, OWN_COLD_STARTS, bill, define, own_variables
-from examples.local.emulator import Emulator
 
 pytestmark = pytest.mark.local
 ROOT = Path(__file__).parents[2]

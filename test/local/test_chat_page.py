@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from examples.local.environment import ROOT
 from examples.websocket_chat.page_server import served
 from test.local.browser import chromium, complaints
 from test.local.chat_page import PHONE, Chat, Request
 from test.local.fake_websocket_api import TOKEN, FakeApi, Frame
 
 pytestmark = pytest.mark.local
+ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 

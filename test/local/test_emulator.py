@@ -13,8 +13,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 from test.local.stacks import create, new_stack
 from test.pythons import missing
 
@@ -79,6 +79,16 @@ def test_a_web_page_in_this_machines_browser_is_refused(aws: Emulator, headers: 
     """It could create a function and run it, as this user."""
     refused = httpx.post(f"{aws.endpoint}/2015-03-31/functions", headers=headers, json={})
     assert (refused.status_code, refused.text) == (403, "only for this machine")
+
+
+def test_an_image_of_a_web_page_makes_no_stack(aws: Emulator) -> None:
+    """Its request has no origin, and CreateStack takes GET: with a custom resource it would run code here."""
+    query = {"Action": "CreateStack", "StackName": "Evil", "TemplateBody": json.dumps({"Resources": {}})}
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    refused = httpx.get(aws.endpoint, params=query, headers=headers)
+    assert (refused.status_code, refused.text) == (403, "only for this machine")
+    stacks = client("cloudformation", aws).list_stacks()["StackSummaries"]
+    assert "Evil" not in {stack["StackName"] for stack in stacks}
 
 
 def test_a_web_page_opens_no_websocket_either(aws: Emulator) -> None:

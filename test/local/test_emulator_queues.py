@@ -13,8 +13,8 @@ from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
 from test.local.processes import kill
 from test.local.stacks import create, new_stack
 

@@ -17,9 +17,9 @@ from websockets import Subprotocol
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
-from examples.local.client import signed_headers
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
+from ak_constructs.local.signing import signed_headers
 from test.local.stacks import create, new_stack
 
 pytestmark = pytest.mark.local

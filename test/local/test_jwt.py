@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator
-from examples.local.environment import ROOT
-from examples.local.logs import client
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 from test.issuer import KEYS, Issuers
 from test.rest_gateway import Answer
 from test.token_cases import ATTACKS, CASES, LET_IN
 from test.token_world import Case, Step, World
 
 pytestmark = pytest.mark.local
+ROOT = Path(__file__).parents[2]
 AT_ONCE = 2  # each request waits for others' processes most of its time
 VERIFIER = "ak_lambda/jwt_authorizer/verification.py"
 MUTANTS = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.deployment import bootstrap, deploy, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator
+from ak_constructs.local.logs import client, log_lines
 from test.local.queued_pipeline import until
 
 pytestmark = pytest.mark.local

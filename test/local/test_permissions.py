@@ -13,11 +13,11 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from examples.local.client import signed_headers
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator
+from ak_constructs.local.deployment import bootstrap, deploy, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator
+from ak_constructs.local.logs import client
+from ak_constructs.local.signing import signed_headers
 from examples.local.issuer import Issuer, issuer
-from examples.local.logs import client
 from examples.websocket_chat.app import AUDIENCE
 from test.local import version_pruner_cases as versions
 from test.local.permission_cases import CASES, WITH_ALL

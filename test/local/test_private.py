@@ -9,10 +9,10 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from examples.local.client import signed_headers
-from examples.local.deployment import bootstrap, deploy, install_cdk
-from examples.local.emulator import Emulator, emulator
-from examples.local.logs import client
+from ak_constructs.local.deployment import bootstrap, deploy, install_cdk
+from ak_constructs.local.emulator import Emulator, emulator
+from ak_constructs.local.logs import client
+from ak_constructs.local.signing import signed_headers
 
 pytestmark = pytest.mark.local
 ROOT = Credentials("test", "test")

@@ -17,12 +17,12 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
 from ak_lambda.request_handler import core
 from ak_lambda.shared import protocol
 from ak_lambda.shared.requests_table import RequestsTable
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
 from test.lambda_assets.hostile import REFUSED
 from test.local.queued_pipeline import Pipeline, new_id, until
 

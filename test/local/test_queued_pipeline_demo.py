@@ -42,7 +42,7 @@ def test_shows_every_mode_and_the_timeline_of_a_request(tmp_path: Path) -> None:
     assert re.search(r"caller +sees 202 PENDING, progress 'step \d of 3'", timeline)
     assert re.search(r"caller +sees 200: Thought for 3 s", timeline)
     assert left_of(str(tmp_path)) == []
-    assert list(tmp_path.glob("queued-pipeline-*")) == []
+    assert list(tmp_path.glob("ak-constructs-*")) == []
 
 
 def test_leaves_nothing_when_it_is_stopped_while_callers_wait(tmp_path: Path) -> None:
@@ -63,4 +63,4 @@ def test_leaves_nothing_when_it_is_stopped_while_callers_wait(tmp_path: Path) ->
         rest = demo.communicate(timeout=60)[0]
     assert demo.returncode == 130, seen + rest
     assert left_of(str(tmp_path)) == []
-    assert list(tmp_path.glob("queued-pipeline-*")) == []
+    assert list(tmp_path.glob("ak-constructs-*")) == []

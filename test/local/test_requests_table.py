@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 from ak_lambda.shared import protocol
 from ak_lambda.shared.protocol import Change
 from ak_lambda.shared.requests_table import MOST_READ, RequestsTable
-from examples.local.emulator import Emulator
-from examples.local.logs import client
 from test.lambda_assets.fakes import FakeTable
 
 pytestmark = pytest.mark.local

@@ -19,11 +19,11 @@ import pytest
 from ak_constructs._dependencies import Platform, install
 from ak_constructs._lambda_assets import lambda_assets
 from ak_constructs._session_backends import REDIS_ACCESS
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator, stop_group
+from ak_constructs.local.logs import client
 from ak_lambda.shared import sessions
 from ak_lambda.shared.sessions import TableSessions
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator, stop_group
-from examples.local.logs import client
 from test.pythons import missing, this_version
 from test.sessions_suite import KEEPING, Kept, SessionsSuite
 

@@ -15,7 +15,7 @@ def test_the_demo_ends_with_an_answer_and_leaves_nothing(tmp_path: Path) -> None
     demo = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "\nYou:   What's up?\nAgent: [ministack mock nova amazon.nova-lite-v1:0] reply" in demo.stdout
-    for step in ("1/5", "2/5", "3/5", "4/5", "5/5"):
+    for step in ("1/4", "2/4", "3/4", "4/4"):
         assert f"{step} " in demo.stdout
     assert left_of(str(tmp_path)) == []
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("chat-api-")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("ak-constructs-")] == []

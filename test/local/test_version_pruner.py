@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator
-from examples.local.logs import client, log_lines
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client, log_lines
 from test.local import version_pruner_cases as cases
 
 pytestmark = pytest.mark.local

@@ -12,9 +12,9 @@ from botocore.credentials import Credentials
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
-from examples.local.client import signed_headers
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
+from ak_constructs.local.signing import signed_headers
 from examples.websocket_chat import client as websocket_client
 from examples.websocket_chat.client import Chat
 from examples.websocket_chat.replies import Frame, Reply

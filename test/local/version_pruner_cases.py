@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 
 KEEP_LATEST = 2
 ROLE = "worker"

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from examples.local.deployment import bootstrap, install_cdk
-from examples.local.emulator import emulator, prepare
+from ak_constructs.local.deployment import bootstrap, install_cdk
+from ak_constructs.local.emulator import emulator, prepare
 from examples.local.table import table
 from examples.websocket_chat.client import Chat
 from examples.websocket_chat.replies import Reply

@@ -12,9 +12,9 @@ from websockets import Subprotocol
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from examples.local.deployment import deploy
-from examples.local.emulator import Emulator
-from examples.local.logs import client
+from ak_constructs.local.deployment import deploy
+from ak_constructs.local.emulator import Emulator
+from ak_constructs.local.logs import client
 from examples.websocket_chat.replies import Frame, Parts
 from test.issuer import Issuers
 from test.token_world import World
