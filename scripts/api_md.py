@@ -3,11 +3,12 @@
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 from griffe2md import ConfigDict, render_package_docs
 
-ROOT = Path(__file__).parents[1]
+from scripts.generated import write
+from scripts.project import ROOT
+
 API_MD = ROOT / "API.md"
 HEADER = "<!-- Written by `uv run projen docs`: change the docstrings instead. -->\n\n"
 
@@ -31,14 +32,7 @@ def _link(label: str, target: str, headings: set[str]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write or check."""
-    text = api_md()
-    if "--check" not in arguments:
-        API_MD.write_text(text, encoding="utf-8")
-        return 0
-    if API_MD.read_text(encoding="utf-8") == text:
-        return 0
-    print("API.md is not up to date; run `uv run projen docs`")
-    return 1
+    return write({API_MD: api_md()}, arguments, "uv run projen docs")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import httpx
 
-from examples.local.environment import ROOT, make_environment
+from ak_constructs.local.environment import make_environment
+from scripts.project import ROOT
 
 OSV = "https://api.osv.dev/v1/query"
 ALLOWED = Path(__file__).with_name("audit_allowed.toml")
@@ -29,7 +30,7 @@ LOCKED = (
     "constraints.txt",
     "requirements*.txt",
     "lambda_assets/*/requirements.txt",
-    "examples/**/requirements*.txt",
+    "src/**/requirements*.txt",
     "scripts/requirements*.txt",
 )
 CANARY = ("requests", "2.19.0")  # has known vulnerabilities since 2018: CVE-2018-18074

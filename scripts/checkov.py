@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from examples.local.environment import make_environment
+from ak_constructs.local.environment import make_environment
 
 REQUIREMENTS = Path(__file__).with_name("requirements-checkov.txt")
 OFFLINE = ["--skip-download", "--skip-results-upload", "--download-external-modules", "false"]

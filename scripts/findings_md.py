@@ -8,9 +8,12 @@ from pathlib import Path
 
 from examples.local.nag import HIPAA, PCI, R4, R5
 from examples.local.reasons import REASONS
-from scripts.findings import CASES, Define, Examined, Finding, examine, reason_of
+from scripts.cases import CASES, Define
+from scripts.findings import Examined, Finding, examine, reason_of
+from scripts.generated import write
+from scripts.project import ROOT
 
-FINDINGS_MD = Path(__file__).parents[1] / "docs" / "findings.md"
+FINDINGS_MD = ROOT / "docs" / "findings.md"
 VARIABLES = {HIPAA: "HIPAA", R4: "R4", R5: "R5", PCI: "PCI"}
 STANDS = {
     "function": "function = cdk.Stack.of(agent).get_logical_id(agent.node.default_child)",
@@ -148,13 +151,7 @@ def main(arguments: list[str]) -> int:
     """Write or check."""
     with tempfile.TemporaryDirectory() as folder:
         text = findings_md(examine(Path(folder), thoroughly=True))
-    if "--check" not in arguments:
-        FINDINGS_MD.write_text(text, encoding="utf-8")
-        return 0
-    if FINDINGS_MD.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/findings.md is not up to date; run `uv run projen docs`")
-    return 1
+    return write({FINDINGS_MD: text}, arguments, "uv run projen docs")
 
 
 if __name__ == "__main__":

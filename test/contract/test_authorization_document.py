@@ -11,6 +11,7 @@ from aws_cdk.assertions import Template
 
 import ak_constructs
 from ak_constructs import _limits, authorization
+from ak_constructs.authorization import proof_of
 from ak_lambda.jwt_authorizer import core, keys, tokens
 from test.contract.test_docs import ROOT, python_blocks
 
@@ -73,7 +74,7 @@ def test_the_table_says_what_a_websocket_takes(stack: cdk.Stack, agent: ak_const
         text = call.replace("jwt(...)", "jwt(issuer='https://issuer.example.com', audience=['agents'])")
         made = eval(text.replace("=...", "='key'"), names)  # noqa: S307 - our own documentation
         try:
-            made.define_for_websocket(cdk.Stack(stack, f"Api{number}"))
+            proof_of(made).define_for_websocket(cdk.Stack(stack, f"Api{number}"))
         except ValueError:
             taken[call] = False
         else:

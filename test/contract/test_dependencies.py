@@ -1,10 +1,12 @@
 """Three kinds of code, never mixed."""
 
 import ast
+import graphlib
 import io
 import re
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,19 @@ from ak_lambda.secret_loader import handler as secret_loader
 from ak_lambda.shared import identity, requests
 
 ROOT = Path(__file__).parents[2]
-CONSTRUCTS = sorted((ROOT / "src").rglob("*.py"))
+LOCAL = sorted((ROOT / "src" / "ak_constructs" / "local").rglob("*.py"))
+CONSTRUCTS = sorted(path for path in (ROOT / "src").rglob("*.py") if path not in LOCAL)
 ASSETS = sorted((ROOT / "lambda_assets").rglob("*.py"))
+# From the top down: each imports what is below it, and never beside or above. All other modules are private and lowest.
+LAYERS: Sequence[set[str]] = (
+    {"queued_agent_pipeline", "websocket_agent_api"},
+    {"_in_front", "_websocket_wiring"},  # of the two above, in front of a queue
+    {"agent_api", "agent_queue"},
+    {"_agent", "_chat_path"},  # of those above, about an agent
+    {"session_store"},
+    {"agent_function", "authorization", "keep_warm", "shared_capacity_provider", "testing", "version_pruner"},
+)
+UPWARDS = ("agent_function", "session_store")  # the type of an attribute; nothing is imported when it runs
 
 
 def imported(path: Path) -> set[str]:
@@ -44,6 +57,23 @@ def test_constructs_import_cdk_and_the_standard_library_only(path: Path) -> None
     assert tops(path) <= {"aws_cdk", "constructs", "jsii", "ak_constructs", "uv"} | sys.stdlib_module_names
 
 
+@pytest.mark.parametrize("path", LOCAL, ids=lambda path: path.name)
+def test_what_runs_apps_locally_imports_its_extra_and_no_construct(path: Path) -> None:
+    """Nor aws_cdk, which the app's own process loads; two files are the emulator's, in its own environment."""
+    allowed = {"ak_constructs", "boto3", "botocore", "httpx", "uv", "websockets"} | sys.stdlib_module_names
+    if path.name.startswith("patched_"):
+        allowed |= {"hypercorn", "ministack", "patched_websockets"}
+    assert tops(path) <= allowed
+    ours = {name for name in imported(path) if name.startswith("ak_constructs")}
+    assert {name for name in ours if not name.startswith("ak_constructs.local")} == set()
+
+
+def test_no_construct_imports_what_runs_apps_locally() -> None:
+    """Which an extra brings."""
+    for path in CONSTRUCTS:
+        assert not {name for name in imported(path) if name.startswith("ak_constructs.local")}, path
+
+
 @pytest.mark.parametrize("path", ASSETS, ids=lambda path: "/".join(path.parts[-2:]))
 def test_lambda_code_imports_boto3_and_the_standard_library_only(path: Path) -> None:
     """What the runtime has; only a handler and what is shared may touch AWS, the clock or the environment."""
@@ -57,7 +87,7 @@ def test_lambda_code_imports_boto3_and_the_standard_library_only(path: Path) -> 
     elif path.name != "handler.py" and path.parent.name != "shared":
         allowed -= {"boto3", "botocore", "os", "time", "datetime", "random", "uuid"}
     if path.name in {
-        "chunks.py",
+        "pieces.py",
         "core.py",
         "delta_rules.py",
         "frames.py",
@@ -69,6 +99,51 @@ def test_lambda_code_imports_boto3_and_the_standard_library_only(path: Path) -> 
     }:  # these decide
         allowed -= {"boto3", "botocore", "os", "time", "datetime", "random", "uuid", "logging", "threading"}
     assert tops(path) <= allowed
+
+
+def graph(paths: Sequence[Path], root: Path) -> dict[str, set[str]]:
+    """Give which modules of a package each of its modules imports, for types alone too."""
+    names = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    return {
+        name: {each for each in imported(path) if each in names and each not in {name, name.partition(".")[0]}}
+        for name, path in names.items()
+    }
+
+
+def layers() -> dict[str, set[str]]:
+    """Give which modules of constructs each of them imports, but for the front door, which knows all."""
+    found = graph(CONSTRUCTS, ROOT / "src")
+    del found["ak_constructs"]
+    return {name.partition(".")[2]: {each.partition(".")[2] for each in imports} for name, imports in found.items()}
+
+
+def test_constructs_import_downwards_only() -> None:
+    """A private module knows no construct, but for the four that are named above."""
+    modules = layers()
+    assert {name for name in modules if not name.startswith("_")} < set().union(*LAYERS) <= set(modules)
+    heights = {name: height for height, layer in enumerate(reversed(LAYERS), start=1) for name in layer}
+    climbs = {
+        (name, each)
+        for name, imports in modules.items()
+        for each in imports
+        if heights.get(each, 0) >= max(heights.get(name, 0), 1)
+    }
+    assert climbs == {UPWARDS}
+
+
+def test_nothing_goes_round_in_circles() -> None:
+    """Neither when it runs nor for types; a reader can begin at the bottom."""
+    modules = layers()
+    modules[UPWARDS[0]].remove(UPWARDS[1])
+    for each in (modules, graph(ASSETS, ROOT / "lambda_assets")):
+        graphlib.TopologicalSorter(each).prepare()  # which raises where there is a circle
+
+
+def test_nobody_imports_a_handler() -> None:
+    """It is where Lambda enters; but for a function's other entrance, which answers with the same things."""
+    found = graph(ASSETS, ROOT / "lambda_assets")
+    imports = {(name, each) for name, all_ in found.items() for each in all_ if each.endswith(".handler")}
+    assert imports == {("ak_lambda.request_handler.websocket", "ak_lambda.request_handler.handler")}
 
 
 def test_no_handler_needs_the_packages_of_a_command() -> None:

@@ -24,7 +24,9 @@ from ak_constructs import (
     _instance_types,
     _limits,
     _pool_dashboard,
+    _proof,
     _rest_api,
+    _stage,
     agent_api,
     agent_function,
     agent_queue,
@@ -62,7 +64,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "128": _rest_api.HEALTH_MEMORY_MIB,
         "900": _limits.LAMBDA_TIMEOUT_SECONDS,
         "1": 1,
-        "100": _rest_api.DEFAULT_RATE_LIMIT,
+        "100": _stage.DEFAULT_RATE_LIMIT,
         "4": agent_api.MAX_BODY_MIB,
     },
     "AgentFunction": {
@@ -116,7 +118,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "10": 10,
         "256": queued_agent_pipeline.REQUEST_HANDLER_MEMORY_MIB,
         "30": queued_agent_pipeline.REQUEST_HANDLER_TIMEOUT.to_seconds(),
-        "100": _rest_api.DEFAULT_RATE_LIMIT,
+        "100": _stage.DEFAULT_RATE_LIMIT,
     },
     "WebSocketAgentApi": {
         "32000": frames.MAX_FRAME_BYTES,
@@ -132,7 +134,7 @@ NUMBERS: dict[str, dict[str, float]] = {
         "256": websocket_agent_api.HANDLER_MEMORY_MIB,
         "250": connections.MAX_CONNECTIONS,
         "1": 1,
-        "100": _rest_api.DEFAULT_RATE_LIMIT,
+        "100": _stage.DEFAULT_RATE_LIMIT,
     },
     "SessionStore": {
         "100": session_store.MAX_HISTORY_TURNS,
@@ -344,7 +346,7 @@ def test_the_docstring_of_jwt_says_what_the_function_does() -> None:
         f"go on for {keys.KEPT_SECONDS // 3600} hours",
         f"left out over {jwt_core.MAX_CLAIMS_BYTES // 1024} KiB",
         f"at most {jwt_core.MAX_USER_ID_BYTES} bytes",
-        f"at most {authorization.MAX_CACHE_SECONDS} s",
+        f"at most {_proof.MAX_CACHE_SECONDS} s",
         f"Defaults to {authorization.DEFAULT_JWT_CACHE.to_seconds():g} s",
     ):
         assert said in text, said

@@ -12,20 +12,8 @@ import ak_constructs
 from ak_constructs import AgentFunction, Authorization, QueuedAgentPipeline
 from examples.local import nag
 from examples.local.reasons import REASONS
-from scripts.findings import (
-    AUTHORIZATIONS,
-    CASES,
-    ENTRY,
-    Define,
-    Examined,
-    Names,
-    examine,
-    names_in_ids,
-    network,
-    placed,
-    reason_of,
-    violations,
-)
+from scripts.cases import AUTHORIZATIONS, CASES, ENTRY, Define, Names, network
+from scripts.findings import Examined, examine, names_in_ids, placed, reason_of, violations
 from scripts.findings_md import FINDINGS_MD
 
 DOCUMENT = FINDINGS_MD.read_text(encoding="utf-8")

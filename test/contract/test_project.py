@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import scripts
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,3 +59,22 @@ def test_no_text_names_a_machines_path() -> None:
         if path.suffix in {".py", ".md", ".toml", ".json", ".txt", ".in", ".sh", ""}:
             text = path.read_text(encoding="utf-8")
             assert not re.search(rf"(^|[^A-Za-z0-9._-])/({folders})/[a-zA-Z]", text), path
+
+
+def test_every_script_is_in_the_table() -> None:
+    """With the tasks that run it; what is not run is named below."""
+    table, _, shared = str(scripts.__doc__).partition("|---|---|---|\n")[2].partition("\nWhat they share: ")
+    rows = dict(re.findall(r"^\| (\w+) \| ([\w, ]*?) ?\| .+ \|$", table, flags=re.MULTILINE))
+    modules = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "scripts").glob("[!_]*.py")}
+    named = set(re.findall(r"`(\w+)`", table + shared))
+    assert set(rows) == {name for name, text in modules.items() if "def main(" in text} - named
+    assert set(modules) - set(rows) <= named
+    tasks = json.loads((ROOT / ".projen" / "tasks.json").read_text(encoding="utf-8"))["tasks"]
+    run = {
+        (found, name)
+        for name, task in tasks.items()
+        if name != "fix"
+        for step in task.get("steps", ())
+        for found in re.findall(r"-m scripts\.(\w+)", step.get("exec", ""))
+    }
+    assert run == {(script, task) for script, given in rows.items() for task in given.split(", ") if task}

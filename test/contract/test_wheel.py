@@ -1,24 +1,37 @@
 """The wheel that users install."""
 
+import base64
 import email
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from scripts import sbom
-from test.contract.stranger import ROOT, Stranger, build, uv
+from scripts import contents, sbom
+from scripts.project import ROOT, build, uv
+from test.contract.stranger import Stranger
+
+MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy"  # some have the whole text
+SPELLED = {"Apache License 2.0": "Apache-2.0", "Dual License": "BSD-3-Clause"}  # the latter with Apache-2.0
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     """Install the wheel in an empty environment elsewhere."""
     return Stranger.install(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what others build the wheel from."""
+    return build(tmp_path_factory.mktemp("sdist"), "--sdist")
 
 
 @pytest.fixture(scope="module")
@@ -35,40 +48,45 @@ def assemblies(stranger: Stranger, tmp_path_factory: pytest.TempPathFactory) -> 
     }
 
 
-def test_the_wheel_carries_the_lambda_code_and_the_types(stranger: Stranger) -> None:
-    """And nothing that only developers need."""
-    with zipfile.ZipFile(stranger.wheel) as wheel:
-        names = wheel.namelist()
-    assets = ROOT / "lambda_assets"
-    carried = [*assets.rglob("*.py"), *assets.glob("*_layer/requirements.txt")]
-    expected = [path.relative_to(ROOT).as_posix() for path in carried]
-    assert {f"ak_constructs/{name}" for name in expected} <= set(names)
-    assert "ak_constructs/py.typed" in names
-    assert {name.split("/")[0] for name in names} == {"ak_constructs", stranger.dist_info}
-    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+def test_the_distributions_hold_what_is_listed(stranger: Stranger, sdist: Path) -> None:
+    """And nothing else: what is published cannot be taken back."""
+    listed = contents.LIST.read_text(encoding="utf-8").splitlines()
+    built = contents.contents(stranger.wheel, sdist).splitlines()
+    differing = sorted(set(listed) ^ set(built))
+    assert listed == built, f"run `uv run python -m scripts.contents` if these are meant to differ: {differing}"
+    assert "wheel ak_constructs/py.typed" in listed
 
 
-def test_the_wheel_lists_what_it_needs_and_what_its_layers_bring(stranger: Stranger) -> None:
-    """In CycloneDX, where PEP 770 puts it: for a layer each file that an index may hand out, by hash."""
+def test_the_wheel_lists_what_it_needs_and_what_it_installs(stranger: Stranger) -> None:
+    """In CycloneDX, where PEP 770 puts it: for layers and tools each file that an index may hand out, by hash."""
     with zipfile.ZipFile(stranger.wheel) as wheel:
         listed = json.loads(wheel.read(f"{stranger.dist_info}/sboms/ak-constructs.cdx.json"))
         metadata = email.message_from_bytes(wheel.read(f"{stranger.dist_info}/METADATA"))
-        layers = [name for name in wheel.namelist() if re.fullmatch(r".*_layer/requirements\.txt", name)]
-        pins = "".join(wheel.read(name).decode() for name in layers)
+        locks = [name for name in wheel.namelist() if name.endswith("/requirements.txt")]
+        pins = "".join(wheel.read(name).decode() for name in locks)
+        npm = json.loads(wheel.read("ak_constructs/local/package-lock.json"))["packages"]
     assert listed == sbom.sbom(), "run `uv run projen docs`"
     component = listed["metadata"]["component"]
     assert (component["name"], component["version"]) == (metadata["Name"], metadata["Version"])
     packages = {each["name"]: each for each in listed["components"]}
     needed = {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in metadata.get_all("Requires-Dist", [])}
-    assert set(packages) == needed | set(re.findall(r"^([a-z0-9-]+)==", pins, flags=re.MULTILINE)) > {"redis"}
-    digests = {digest["content"] for each in packages.values() for digest in each.get("hashes", [])}
-    assert digests == set(re.findall(r"--hash=sha256:(\w+)", pins))
+    installed = set(re.findall(r"^([a-z0-9-]+)==", pins, flags=re.MULTILINE)) | {"aws-cdk"}
+    assert set(packages) == needed | installed > {"redis", "ministack"}
+    assert len({each["bom-ref"] for each in listed["components"]}) == len(listed["components"])
+    digests = {digest["content"] for each in listed["components"] for digest in each.get("hashes", [])}
+    command_line = npm["node_modules/aws-cdk"]["integrity"].removeprefix("sha512-")
+    assert digests == {*re.findall(r"--hash=sha256:(\w+)", pins), base64.b64decode(command_line).hex()}
     here = {each.name.lower() for each in importlib.metadata.distributions()}
     assert needed <= here
     for name in here & set(packages):
         theirs = importlib.metadata.metadata(name)
         licenses = {sbom.LICENSES[name], f"{sbom.LICENSES[name]} License"}
-        assert licenses & {theirs["License-Expression"], theirs["License"]}, name
+        said = {
+            theirs["License-Expression"],
+            SPELLED.get(theirs["License"] or "", theirs["License"]),
+            *(["MIT"] if MIT in (theirs["License"] or "") else []),
+        }
+        assert licenses & said, name
 
 
 def test_a_stranger_without_the_extra_is_told_how_to_get_the_command(stranger: Stranger) -> None:
@@ -79,22 +97,41 @@ def test_a_stranger_without_the_extra_is_told_how_to_get_the_command(stranger: S
     assert (told.returncode, told.stdout, told.stderr) == (2, "", said)
 
 
-def test_the_sdist_builds_the_same_wheel(stranger: Stranger, tmp_path: Path) -> None:
-    """From the sdist alone."""
-    sdist = build(tmp_path, "--sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
-    (source,) = (tmp_path / "unpacked").iterdir()
-    rebuilt = build(tmp_path / "again", "--wheel", source=source)
-    with zipfile.ZipFile(rebuilt) as ours, zipfile.ZipFile(stranger.wheel) as theirs:
-        assert sorted(ours.namelist()) == sorted(theirs.namelist())
+def test_two_builds_are_the_same_to_the_last_byte(stranger: Stranger, sdist: Path, tmp_path: Path) -> None:
+    """Elsewhere, by somebody with another umask, from the sdist alone: so anybody can prove where a wheel is from."""
+    umask = os.umask(0o077)
+    try:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(tmp_path / "unpacked", filter="data")
+        (source,) = (tmp_path / "unpacked").iterdir()
+        for path in source.rglob("*"):
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+        again = {kind: build(tmp_path / "again", kind, source=source) for kind in ("--wheel", "--sdist")}
+    finally:
+        os.umask(umask)
+    assert again["--wheel"].read_bytes() == stranger.wheel.read_bytes()
+    assert again["--sdist"].read_bytes() == sdist.read_bytes()
+
+
+def test_pypi_takes_the_metadata(stranger: Stranger, sdist: Path) -> None:
+    """A newer version of it is known to who builds before it is known to who uploads."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", stranger.wheel, sdist],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    with zipfile.ZipFile(stranger.wheel) as wheel:
+        metadata = email.message_from_bytes(wheel.read(f"{stranger.dist_info}/METADATA"))
+    assert metadata["Metadata-Version"] == "2.4"
 
 
 def test_a_strangers_synth_gives_the_checkouts_asset_hashes(
     stranger: Stranger, assemblies: dict[str, tuple[Path, Path]]
 ) -> None:
     """Elsewhere, from the wheel, byte-compiled as pip does: a change of machine must not redeploy."""
-    assert list(stranger.package.rglob("lambda_assets/**/*.pyc"))
+    assert list(stranger.package.rglob("_lambda/**/*.pyc"))
     theirs, ours = assemblies["app.py"]
     assert sorted(path.name for path in theirs.glob("asset.*")) == sorted(path.name for path in ours.glob("asset.*"))
     assert len(list(theirs.glob("asset.*"))) == 2
