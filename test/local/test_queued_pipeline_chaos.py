@@ -76,7 +76,7 @@ def converse(pipeline: Pipeline, session: int, victims: dict[str, Victim]) -> di
     """Submit all requests of a session, and then look for each answer."""
     submitted = {}
     for id_ in request_ids(session):
-        runs = [{"sleep": 7}] * victims[id_].times if id_ in victims else []
+        runs = [{"sleep": 12}] * victims[id_].times if id_ in victims else []
         submitted[id_] = time.monotonic()
         for _try in range(SUBMISSIONS):
             response = pipeline.post(
