@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.1
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], seconds: float = 30) -> T:
+def until(look: Callable[[], T | None], seconds: float = 90) -> T:
     """Look until there is something, or fail."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
