@@ -472,6 +472,8 @@ def test_a_phones_keyboard_hides_the_newest_only_from_who_reads_what_is_old(api:
     chat.expect_text("line\n" * 60)
     page.set_viewport_size({"width": PHONE["width"], "height": 400})
     api.until(lambda: box.evaluate("log => log.clientHeight") < 400 and box.evaluate(rest) < 2)
+    box.evaluate("log => { log.scrollTop -= 1; log.style.maxHeight = '100px'; }")  # it opens as an answer scrolls
+    api.until(lambda: box.evaluate("log => log.clientHeight") == 100 and box.evaluate(rest) < 2)
     seen = "new Promise(done => log.addEventListener('scroll', () => done(), { once: true }))"
     box.evaluate(f"log => {{ const seen = {seen}; log.scrollTop = 0; return seen; }}")
     page.set_viewport_size(PHONE)

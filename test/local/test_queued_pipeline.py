@@ -183,22 +183,6 @@ def is_not_final(response: httpx.Response, status: str) -> bool:
     return str(response.headers["Location"]).endswith(response.json()["request_id"])
 
 
-def test_a_caller_gets_the_answer_in_each_mode(pipeline: Pipeline) -> None:
-    """At once, or by following `Location`; the same one as often as it likes."""
-    assert result(pipeline.post("Sync", request_id=new_id("r")))["result"] == "SECRET answer to SECRET prompt"
-    assert result(pipeline.post("Async", headers={"Prefer": "wait=20"}))["result"] == "SECRET answer to SECRET prompt"
-    for api, headers in (("Async", {}), ("Sync", {"Prefer": "respond-async"})):
-        accepted = pipeline.post(api, {"sleep": 8}, headers=headers)
-        assert is_not_final(accepted, "ACCEPTED")
-        where = urljoin(str(accepted.url), accepted.headers["Location"])
-        pending = pipeline.http.get(where)
-        assert is_not_final(pending, "PENDING")
-        assert urljoin(where, pending.headers["Location"]) == where
-        answers = [pipeline.http.get(where, headers={"Prefer": "wait=20"}).text for _ in range(2)]
-        assert answers[0] == answers[1]
-        assert json.loads(answers[0])["request_id"] == accepted.json()["request_id"]
-
-
 def test_a_poll_shows_what_the_run_is_doing(pipeline: Pipeline) -> None:
     """The newest text of the run's."""
     request_id = new_id("progress")
@@ -571,6 +555,22 @@ def test_a_run_longer_than_its_lease_is_left_alone(slow: Mapping[str, Future[dic
     assert result(day["answer"])
     assert len(day["runs"]) == 1
     assert day["item"]["attempt"] == 1
+
+
+def test_a_caller_gets_the_answer_in_each_mode(pipeline: Pipeline) -> None:
+    """At once, or by following `Location`; the same one as often as it likes."""
+    assert result(pipeline.post("Sync", request_id=new_id("r")))["result"] == "SECRET answer to SECRET prompt"
+    assert result(pipeline.post("Async", headers={"Prefer": "wait=20"}))["result"] == "SECRET answer to SECRET prompt"
+    for api, headers in (("Async", {}), ("Sync", {"Prefer": "respond-async"})):
+        accepted = pipeline.post(api, {"sleep": 8}, headers=headers)
+        assert is_not_final(accepted, "ACCEPTED")
+        where = urljoin(str(accepted.url), accepted.headers["Location"])
+        pending = pipeline.http.get(where)
+        assert is_not_final(pending, "PENDING")
+        assert urljoin(where, pending.headers["Location"]) == where
+        answers = [pipeline.http.get(where, headers={"Prefer": "wait=20"}).text for _ in range(2)]
+        assert answers[0] == answers[1]
+        assert json.loads(answers[0])["request_id"] == accepted.json()["request_id"]
 
 
 def test_no_log_has_a_prompt_an_answer_or_a_signature(pipeline: Pipeline, slow: object) -> None:

@@ -191,8 +191,8 @@ function show(turn, before = null) {
   if (!stays) log.scrollTop = log.scrollHeight;
 }
 
-function isNearTheEnd() {
-  return log.scrollHeight - log.scrollTop - log.clientHeight <= NEAR_THE_END_PX;
+function isNearTheEnd(height = log.clientHeight) {
+  return log.scrollHeight - log.scrollTop - height <= NEAR_THE_END_PX;
 }
 
 /** Add what is new to a text, and only that. */
@@ -278,10 +278,12 @@ now.addEventListener("click", () => {
   focus();
 });
 let atTheEnd = true; // as it was before the log became smaller: a phone's keyboard opens, or the message grows
+let height = log.clientHeight;
 log.addEventListener("scroll", () => {
-  atTheEnd = isNearTheEnd();
+  atTheEnd = isNearTheEnd(Math.max(height, log.clientHeight)); // it may be smaller already, and is not observed yet
 });
 new ResizeObserver(() => {
+  height = log.clientHeight;
   if (atTheEnd) log.scrollTop = log.scrollHeight;
 }).observe(log);
 kept.requests.forEach(add);
