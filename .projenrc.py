@@ -227,7 +227,7 @@ TASKS = {
         "Build the wheel and the sdist into dist/",
         [
             "uv build --out-dir dist --build-constraint scripts/requirements-build.txt --require-hashes",
-            "twine check --strict dist/*",
+            "twine check --strict dist/*.whl dist/*.tar.gz",
         ],
     ),
 }
