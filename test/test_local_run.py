@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import aws_cdk as cdk
@@ -23,10 +23,10 @@ from aws_cdk import aws_ec2 as ec2
 import ak_constructs.local
 from ak_constructs._chat_path import DEFAULT_CHAT_PATH
 from ak_constructs.local import __main__ as command
-from ak_constructs.local import deployment, environment, needs, rest_chat, synthesis, websocket_chat
+from ak_constructs.local import answers, deployment, environment, needs, rest_chat, synthesis, websocket_chat
 from ak_constructs.local.answers import Asked, RefusedError, Screen
 from ak_constructs.local.application import Deployed, deployed
-from ak_constructs.local.chat import CHAT_ROUTE, NoChatError, find_chat
+from ak_constructs.local.chat import CHAT_ROUTE, Conversation, NoChatError, find_chat
 from ak_constructs.local.emulator import Emulator
 from ak_constructs.local.synthesis import AppError
 from test.local.fake_websocket_api import FakeApi, Frame
@@ -351,23 +351,6 @@ def rest() -> Iterator[tuple[str, type[Responses]]]:
         thread.join(5)
 
 
-def test_a_run_that_says_nothing_for_long_is_said_to_be_waited_for(
-    rest: tuple[str, type[Responses]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once, and not where the agent has said what it does."""
-    address, api = rest
-    later = {"Location": "/prod/api/v1/chat/r"}
-    monkeypatch.setattr(rest_chat, "QUIET_SECONDS", -1)
-    asked = Asked(address=address, prompt="Why?", session_id="s")
-    silent, talks, answer = {"status": "PENDING"}, {"status": "PENDING", "progress": "reads"}, {"result": "yes"}
-    api.prepared = [(202, later, silent), (202, later, silent), (200, {}, answer)]
-    rest_chat.ask(asked, Screen())
-    assert capsys.readouterr().out == "       (no answer yet; Ctrl-C ends)\n"
-    api.prepared = [(202, later, talks), (202, later, silent), (200, {}, answer)]
-    rest_chat.ask(asked, Screen())
-    assert capsys.readouterr().out == "       (reads)\n"
-
-
 def test_a_queued_answer_is_followed_with_its_progress(
     rest: tuple[str, type[Responses]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -459,6 +442,39 @@ def test_text_is_shown_as_it_comes_and_in_the_end_the_answer(
         api.send(*frames)
         screen.answer(asking.result(10)["result"])
     assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize(("way", "address"), [(rest_chat, "http://127.0.0.1:1/chat"), (websocket_chat, "ws://x")])
+def test_a_question_is_said_to_wait_when_nothing_is_shown_for_long(
+    way: ModuleType, address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, however the agent is asked."""
+    said: list[str] = []
+
+    def ask(_asked: Asked, _screen: Screen) -> Frame:
+        give_up = time.monotonic() + 10
+        while not said or (not said[-1] and time.monotonic() < give_up):
+            said.append(capsys.readouterr().out)
+            time.sleep(0.01)
+        return ANSWER
+
+    monkeypatch.setattr(answers, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(way, "ask", ask)
+    assert Conversation(running_app({}), address).ask("Why?")
+    assert "".join(said) == "       (no answer yet; Ctrl-C ends)\n"
+    assert capsys.readouterr().out == "Agent: abc\n"
+
+
+@pytest.mark.parametrize("show", [Screen.delta, Screen.progress, Screen.answer, Screen.trouble])
+def test_a_question_whose_answer_begins_to_come_is_not_said_to_wait(
+    show: Callable[[Screen, str], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if the time is over just then."""
+    monkeypatch.setattr(answers, "QUIET_SECONDS", 0.05)
+    with Screen() as screen:
+        show(screen, "word")
+        time.sleep(0.2)
+    assert "no answer yet" not in capsys.readouterr().out
 
 
 def asked_in_vain(api: FakeApi, do: Callable[[], None] | None = None) -> str:

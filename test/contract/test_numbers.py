@@ -14,6 +14,7 @@ from ak_constructs import (
     keep_warm,
     shared_capacity_provider,
 )
+from ak_constructs.local import answers
 from ak_lambda.agent_runner import delta_rules
 from ak_lambda.jwt_authorizer import core as jwt_core
 from ak_lambda.jwt_authorizer import keys, tokens
@@ -24,7 +25,7 @@ from benchmarks import keep_warm as warm_costs
 ROOT = Path(__file__).parents[2]
 # What is the record of a run, with the command that made it.
 RECORDS = {
-    "docs/chaos.md": "uv run projen test:local test/local/test_queued_pipeline_chaos.py",
+    "docs/chaos.md": "uv run projen test:long test/local/test_queued_pipeline_chaos.py",
     "docs/websocket-load.md": "uv run python -m test.local.websocket_load",
 }
 # Whose numbers have a test of their own.
@@ -101,6 +102,7 @@ HELD: dict[str, dict[str, float | str]] = {
         "5000 ms": pings.MAX_HOLD_MS,
     },
     "docs/leaving.md": {"90 days": AWS, "35 days": AWS},
+    "docs/local.md": {"10 s": answers.QUIET_SECONDS},
     "docs/migrating-from-terraform.md": {
         **dict.fromkeys(("45 s", "512 MB", "256 MB", "60 s", "300 s", "20 s"), THEIRS),
         "29 s": agent_function.DEFAULT_TIMEOUT.to_seconds(),

@@ -1,8 +1,12 @@
 """A question to an agent, and how its answer is shown while it comes."""
 
 import sys
+import threading
 import uuid
 from dataclasses import dataclass, field
+from typing import Self
+
+QUIET_SECONDS = 10  # without a sign of the answer, until it is said that one waits
 
 
 class RefusedError(Exception):
@@ -29,14 +33,29 @@ class Asked:
 
 
 class Screen:
-    """Shows one answer: text as it comes, what the agent says that it does, and in the end the truth."""
+    """Shows one answer: text as it comes, what the agent says that it does, and in the end the truth.
+
+    While it is entered, it says once that one waits when nothing was shown for `QUIET_SECONDS`.
+    """
 
     def __init__(self) -> None:
         self._shown = ""
         self._progress = ""
+        self._silent = True
+        self._lock = threading.Lock()
+        self._quiet = threading.Timer(QUIET_SECONDS, self._wait)
+        self._quiet.daemon = True
+
+    def __enter__(self) -> Self:
+        self._quiet.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._quiet.cancel()
 
     def delta(self, text: str) -> None:
         """Show a piece of the answer."""
+        self._speak()
         print(text if self._shown else f"Agent: {text}", end="", flush=True)
         self._shown += text
 
@@ -60,6 +79,16 @@ class Screen:
         print(f"Error: {text}" if not text.startswith(" ") else text, file=sys.stderr, flush=True)
 
     def _end_line(self) -> None:
+        self._speak()
         if self._shown:
             print(flush=True)
             self._shown = ""
+
+    def _speak(self) -> None:
+        with self._lock:
+            self._silent = False
+
+    def _wait(self) -> None:
+        with self._lock:
+            if self._silent:
+                print("       (no answer yet; Ctrl-C ends)", flush=True)

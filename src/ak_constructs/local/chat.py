@@ -74,17 +74,17 @@ class Conversation:
     def ask(self, prompt: str) -> bool:
         """Ask, print what comes, and say whether it was an answer."""
         began_ms = int(time.time() * 1000)
-        screen = Screen()
         asked = Asked(address=self.address, prompt=prompt, session_id=self.session_id, token=self.token)
         way: Callable[[Asked, Screen], Mapping[str, Any]]
         way = websocket_chat.ask if self.address.startswith("ws") else rest_chat.ask
-        try:
-            answer = way(asked, screen)
-        except RefusedError as error:
-            screen.trouble(str(error))
-            for line in complaints(self.running.emulator, began_ms)[-LAST_COMPLAINTS:]:
-                screen.trouble(f"  log: {line}")
-            return False
+        with Screen() as screen:
+            try:
+                answer = way(asked, screen)
+            except RefusedError as error:
+                screen.trouble(str(error))
+                for line in complaints(self.running.emulator, began_ms)[-LAST_COMPLAINTS:]:
+                    screen.trouble(f"  log: {line}")
+                return False
         result = answer.get("result")
         screen.answer(result if isinstance(result, str) else json.dumps(answer, ensure_ascii=False))
         return True

@@ -12,7 +12,6 @@ from ak_constructs.local.signing import CREDENTIALS, REGION, signed_headers
 
 TIMEOUT_SECONDS = 35  # longer than API Gateway's own
 GIVE_UP_SECONDS = 900  # what a function may take
-QUIET_SECONDS = 10  # without a sign of the answer, until it is said that one waits
 WAIT_SECONDS = 1  # of each poll of a queue's answer, for the next word of progress
 REFUSED = "the API refused this (%d): with Authorization.jwt or cognito it needs --token, with api_key an own client"
 
@@ -20,18 +19,14 @@ REFUSED = "the API refused this (%d): with Authorization.jwt or cognito it needs
 def ask(asked: Asked, screen: Screen) -> dict[str, Any]:
     """Ask, follow the answer's location while there is none yet, and give its JSON object."""
     message = {"prompt": asked.prompt, "session_id": asked.session_id, "request_id": asked.request_id}
-    began = time.monotonic()
-    deadline, quiet = began + GIVE_UP_SECONDS, began + QUIET_SECONDS
+    deadline = time.monotonic() + GIVE_UP_SECONDS
     with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
         response = _call(http, "POST", asked.address, asked.token, json.dumps(message).encode())
         while response.status_code == httpx.codes.ACCEPTED and "Location" in response.headers:
             if time.monotonic() > deadline:
                 raise RefusedError(f"no answer within {GIVE_UP_SECONDS} s")
             if progress := response.json().get("progress"):
-                quiet = deadline
                 screen.progress(progress)
-            elif time.monotonic() > quiet:
-                screen.progress("no answer yet; Ctrl-C ends")
             location = urljoin(str(response.url), response.headers["Location"])
             response = _call(http, "GET", location, asked.token)
         if response.status_code == httpx.codes.SEE_OTHER:  # a large answer lies in S3
