@@ -5,25 +5,19 @@
 Everything runs under one Python of 3.12 or 3.13 in an environment of its own, since Agent Kernel needs one of them.
 """
 
-import argparse
 import datetime as dt
 import json
 import os
 import platform
 import shutil
 import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.document import write_part
-from benchmarks.processes import Side, Spread, compare, figure, ratio
-from test.pythons import find_python
+from benchmarks.bench import AGENT_KERNEL, ROOT, Bench, beside_agent_kernel, zipped
+from benchmarks.document import write
+from benchmarks.processes import Side, Spread, at_least, at_most, compare, figure, ratio
 
-ROOT = Path(__file__).parents[1]
-AGENT_KERNEL = "agentkernel[aws]==0.9.5"
 PINNED = "annotated-types==0.7.0\norjson==3.11.4\npydantic==2.12.4\npydantic-core==2.41.5\n"
 PINNED += "typing-extensions==4.15.0\ntyping-inspection==0.4.2\n"
 CLIENT = "import boto3\nboto3.client('bedrock-runtime', region_name='us-east-1')\n"
@@ -46,42 +40,6 @@ class Context:
 response = handler({EVENT!r}, Context())
 assert response["statusCode"] == 200, response
 """
-
-
-class Bench:
-    """An environment with both sides in it, and a folder to work in."""
-
-    def __init__(self, work: Path, python: str) -> None:
-        self.work = work
-        self.python = str(work / "venv" / "bin" / "python")
-        self.uv = str(Path(os.environ.get("UV") or shutil.which("uv") or "uv").absolute())
-        self._run("venv", "-q", "-p", python, str(work / "venv"))
-        constraints = ["-c", str(ROOT / "constraints.txt")]
-        self._run(
-            "pip", "install", "-q", "--compile-bytecode", "-p", self.python, *constraints, str(ROOT), "uv", "boto3"
-        )
-        # Without our pins: theirs are their own. With bytecode, as both sides have in the like-for-like comparison.
-        self._run("pip", "install", "-q", "--compile-bytecode", "-p", self.python, AGENT_KERNEL)
-
-    def install(self, target: Path, *packages: str) -> None:
-        """Install packages into a folder as a zip would have them: without bytecode."""
-        self._run(
-            "pip", "install", "-q", "-p", self.python, "--no-compile-bytecode", "--target", str(target), *packages
-        )
-
-    def environment(self, *, path: Path | None = None, bytecode: bool = True, **more: str) -> dict[str, str]:
-        """Give an environment that finds a folder's modules first."""
-        found = {name: each for name, each in os.environ.items() if not name.startswith(("AWS_", "PYTHON", "VIRTUAL_"))}
-        found |= {"PATH": f"{Path(self.python).parent}{os.pathsep}{os.environ['PATH']}"}
-        found |= {"AWS_DEFAULT_REGION": "us-east-1", **more}
-        if path:
-            found["PYTHONPATH"] = str(path)
-        if not bytecode:
-            found["PYTHONDONTWRITEBYTECODE"] = "1"
-        return found
-
-    def _run(self, *arguments: str) -> None:
-        subprocess.run([self.uv, *arguments], check=True, cwd=self.work)
 
 
 def synth(bench: Bench, runs: int) -> dict[str, Spread]:
@@ -167,15 +125,6 @@ def zip_sizes(bench: Bench) -> dict[str, int]:
     return {name: zipped(bench.work / f"{name}-shipped", bench.work / f"{name}.zip") for name in ("ours", "theirs")}
 
 
-def zipped(folder: Path, target: Path) -> int:
-    """Zip a folder without bytecode, and give the size."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                archive.write(path, path.relative_to(folder))
-    return target.stat().st_size
-
-
 def report(bench: Bench, runs: int) -> str:
     """Measure everything and write it down."""
     few = max(3, runs // 4)
@@ -184,7 +133,7 @@ def report(bench: Bench, runs: int) -> str:
     return TEXT.format(
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         machine=f"{platform.system()} on {os.cpu_count()} cores of {platform.machine()}",
-        versions=versions(bench),
+        versions=bench.versions(),
         runs=runs,
         few=few,
         rows="\n".join(f"| {' | '.join(row)} |" for row in rows(synthesis, starts, sizes)),
@@ -220,25 +169,6 @@ def rows(synthesis: dict[str, Spread], starts: dict[str, Spread], sizes: dict[st
     yield "zip of an agent of a few lines (2)", small, large, f"{times:,.0f} x smaller", at_least(times, 100)
 
 
-def at_least(value: float, bound: float) -> str:
-    """Say whether a goal is met."""
-    return f"at least {bound:g}: {'met' if value >= bound else '**missed**'}"
-
-
-def at_most(value: float, bound: float) -> str:
-    """Say whether a goal is met."""
-    return f"at most {bound:g}: {'met' if value <= bound else '**missed**'}"
-
-
-def versions(bench: Bench) -> str:
-    """Name what was measured."""
-    command = [bench.uv, "pip", "list", "-q", "--format", "json", "-p", bench.python]
-    listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=bench.work).stdout)
-    found = {each["name"]: each["version"] for each in listed}
-    python = subprocess.run([bench.python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
-    return ", ".join([python, *(f"{name} {found[name]}" for name in ("aws-cdk-lib", "agentkernel", "boto3"))])
-
-
 TEXT = """# Benchmarks
 
 Written by `uv run python -m benchmarks.agent_function` on {date}: {versions}; {machine}.
@@ -265,21 +195,5 @@ one of Lambda's runtime, which is taken to be compiled here.
 """
 
 
-def main() -> int:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=21)
-    arguments = parser.parse_args()
-    python = find_python("3.13", "3.12")
-    if python is None:
-        print("Python 3.12 or 3.13 is needed, since Agent Kernel needs it", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as work:
-        text = report(Bench(Path(work), python), arguments.runs)
-    write_part(text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write(lambda runs: beside_agent_kernel(report, runs), __doc__)

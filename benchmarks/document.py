@@ -1,9 +1,20 @@
 """Keeps docs/benchmarks.md, of which each benchmark writes its own part."""
 
+import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def write(report: Callable[[int], str], description: str | None, *, runs: int = 21) -> None:
+    """Measure as often as the command line says, write the part, and print it."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=runs)
+    text = report(parser.parse_args().runs)
+    write_part(text)
+    print(text)
 
 
 def write_part(text: str, document: Path = DOCUMENT) -> None:

@@ -5,24 +5,20 @@
 Both sides check signature, issuer, audience and times of the same token, with keys of the same issuer on loopback.
 """
 
-import argparse
 import datetime as dt
 import json
 import os
 import platform
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.agent_function import AGENT_KERNEL, Bench, at_most, versions, zipped
-from benchmarks.document import write_part
-from benchmarks.processes import Side, Spread, compare, figure, ratio
+from benchmarks.bench import AGENT_KERNEL, Bench, beside_agent_kernel, zipped
+from benchmarks.document import write
+from benchmarks.processes import Side, Spread, at_most, compare, figure, ratio
 from test.issuer import KEYS, Issuer, Issuers
-from test.pythons import find_python
 from test.rest_gateway import event
 from test.signing import rsa_key
 from test.token_world import CHAT
@@ -31,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = [AGENT_KERNEL.replace("[aws]", "[aws,auth]"), "pyjwt[crypto]"]
 PINS = ROOT / "lambda_assets" / "jwt_layer" / "requirements.txt"
 DAY_SECONDS = 86_400
+TIMES = 2000  # checks in a process
 ROUNDS = 7
 
 OURS = "from ak_lambda.jwt_authorizer.handler import handler\n"
@@ -173,19 +170,19 @@ def rows(sides: Sides, runs: int, work: Path) -> Iterator[tuple[str, ...]]:
     yield "zip, with our layer (2)", small, large, f"{sizes[0] / sizes[1]:.2f} x", ""
 
 
-def report(bench: Bench, runs: int, times: int) -> str:
+def report(bench: Bench, runs: int) -> str:
     """Measure everything and write it down."""
     with Issuers(bench.work).running() as issuers:
         issuer = issuers.issuer("bench", rsa_key("rsa-1"))
-        sides = Sides(bench, variables(issuer, issuers, times))
+        sides = Sides(bench, variables(issuer, issuers, TIMES))
         lines = [f"| {' | '.join(row)} |" for row in rows(sides, runs, bench.work)]
     return TEXT.format(
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         machine=f"{platform.system()} on {os.cpu_count()} cores of {platform.machine()}",
-        versions=versions(bench),
+        versions=bench.versions(),
         runs=runs,
         rounds=ROUNDS,
-        times=f"{times:,}",
+        times=f"{TIMES:,}",
         packages=" ".join(PACKAGES),
         libraries=libraries(sides),
         rows="\n".join(lines),
@@ -220,22 +217,5 @@ The keys come from an issuer on loopback by HTTPS; ours reads two documents ther
 """
 
 
-def main() -> int:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=21)
-    parser.add_argument("--times", type=int, default=2000)
-    arguments = parser.parse_args()
-    python = find_python("3.13", "3.12")
-    if python is None:
-        print("Python 3.12 or 3.13 is needed, since Agent Kernel needs it", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as work:
-        text = report(Bench(Path(work), python), arguments.runs, arguments.times)
-    write_part(text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write(lambda runs: beside_agent_kernel(report, runs), __doc__)

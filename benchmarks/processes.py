@@ -61,6 +61,16 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(over) / statistics.median(under)
 
 
+def at_least(value: float, bound: float) -> str:
+    """Say whether a goal is met."""
+    return f"at least {bound:g}: {'met' if value >= bound else '**missed**'}"
+
+
+def at_most(value: float, bound: float) -> str:
+    """Say whether a goal is met."""
+    return f"at most {bound:g}: {'met' if value <= bound else '**missed**'}"
+
+
 def _once(side: Side) -> tuple[float, float, float]:
     side.before()
     started = time.perf_counter()

@@ -6,7 +6,6 @@ What a wait adds to an answer, cold starts and sizes of the handlers, and AWS's 
 DynamoDB and SQS are the local emulator's; the handlers run as they are, in processes of their own.
 """
 
-import argparse
 import datetime as dt
 import json
 import os
@@ -14,8 +13,6 @@ import platform
 import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +25,11 @@ from ak_constructs.agent_function import DEFAULT_MEMORY_MIB
 from ak_constructs.agent_queue import HANDLER_MEMORY_MIB
 from ak_constructs.local.emulator import Emulator, emulator
 from ak_constructs.queued_agent_pipeline import REQUEST_HANDLER_MEMORY_MIB
-from benchmarks.agent_function import AGENT_KERNEL, EVENT, Bench, at_least, at_most, versions, zipped
-from benchmarks.document import write_part
+from benchmarks.agent_function import EVENT
+from benchmarks.bench import AGENT_KERNEL, Bench, beside_agent_kernel, zipped
+from benchmarks.document import write
 from benchmarks.prices import PRICES
-from benchmarks.processes import Side, Spread, compare, figure, ratio
-from test.pythons import find_python
+from benchmarks.processes import Side, Spread, at_least, at_most, compare, figure, ratio
 
 ROOT = Path(__file__).parents[1]
 SIDES = ("ours", "agentkernel")
@@ -324,16 +321,18 @@ def bill(measured: Mapping[str, Any], functions: Mapping[str, tuple[int, str]]) 
     )
 
 
-def report(scene: Scene, runs: int) -> str:
+def report(bench: Bench, runs: int) -> str:
     """Measure everything and write it down."""
     rounds = max(1, runs // 5)
-    priced = bills(scene)  # first: the others leave messages that nobody receives
-    added, starts = waits(scene, rounds), cold_starts(scene, runs)
-    sizes = {name: zipped(scene.shipped[name], scene.bench.work / f"{name}-queue.zip") for name in SIDES}
+    with emulator(bench.work / "emulator.log") as aws:
+        scene = Scene(bench, aws)
+        priced = bills(scene)  # first: the others leave messages that nobody receives
+        added, starts = waits(scene, rounds), cold_starts(scene, runs)
+        sizes = {name: zipped(scene.shipped[name], bench.work / f"{name}-queue.zip") for name in SIDES}
     return TEXT.format(
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         machine=f"{platform.system()} on {os.cpu_count()} cores of {platform.machine()}",
-        versions=versions(scene.bench),
+        versions=bench.versions(),
         runs=runs,
         rounds=rounds,
         wait_rows=_table(wait_rows(added)),
@@ -468,21 +467,5 @@ Prices in dollars, us-east-1, read 2026-11-21: {prices}.
 """
 
 
-def main() -> int:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=21)
-    arguments = parser.parse_args()
-    python = find_python("3.13", "3.12")
-    if python is None:
-        print("Python 3.12 or 3.13 is needed, since Agent Kernel needs it", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as work, emulator(Path(work) / "emulator.log") as aws:
-        text = report(Scene(Bench(Path(work), python), aws), arguments.runs)
-    write_part(text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write(lambda runs: beside_agent_kernel(report, runs), __doc__)

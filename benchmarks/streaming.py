@@ -7,7 +7,6 @@ coalescing each piece is posted to each connection, one after the other, before 
 Kernel's stream mode does.
 """
 
-import argparse
 import contextlib
 import datetime as dt
 import os
@@ -30,8 +29,8 @@ from ak_lambda.agent_runner.audience import Audience
 from ak_lambda.shared import frames
 from ak_lambda.shared.clients import callback_client
 from ak_lambda.shared.connections import Connection
-from benchmarks.agent_function import at_most
-from benchmarks.document import write_part
+from benchmarks.document import write
+from benchmarks.processes import at_most
 
 PIECE = "token "
 PIECES = 200
@@ -199,26 +198,11 @@ said its last piece.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3)
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "x"),
-        ("AWS_SECRET_ACCESS_KEY", "x"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):
-        os.environ[name] = value
-    text = report(parser.parse_args(arguments).runs)
-    write_part(text)
-    print(text)
-    return 0
-
-
 def _count(port: int) -> int:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
         return int(response.read())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+    write(report, __doc__, runs=3)

@@ -6,7 +6,6 @@ Planning runs in this process. Calls are those that boto3 makes of an account th
 real serialization, no network.
 """
 
-import argparse
 import datetime as dt
 import gc
 import os
@@ -14,7 +13,6 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ import boto3
 from ak_lambda.shared.functions_api import FunctionsApi
 from ak_lambda.version_pruner import core, scope
 from ak_lambda.version_pruner.pruning import Pruner
-from benchmarks.document import write_part
+from benchmarks.document import write
 from benchmarks.processes import figure
 from test.lambda_assets.fake_lambda import PROVIDER, FakeLambda, arn
 
@@ -173,15 +171,5 @@ Each deletion adds one call for itself and one or more for the aliases, which ar
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=21)
-    text = report(parser.parse_args(arguments).runs)
-    write_part(text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write(report, __doc__)

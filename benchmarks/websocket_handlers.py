@@ -6,7 +6,6 @@ Who connects is kept in a table, and an answer is pushed to one connection. Dyna
 loopback that answers every call at once, so that what is measured is the handlers'.
 """
 
-import argparse
 import contextlib
 import datetime as dt
 import json
@@ -15,19 +14,16 @@ import platform
 import shutil
 import ssl
 import subprocess
-import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks.agent_function import AGENT_KERNEL, Bench, at_least, at_most, versions, zipped
-from benchmarks.document import write_part
-from benchmarks.processes import Side, Spread, compare, figure, ratio
+from benchmarks.bench import AGENT_KERNEL, Bench, beside_agent_kernel, zipped
+from benchmarks.document import write
+from benchmarks.processes import Side, Spread, at_least, at_most, compare, figure, ratio
 from test.issuer import Issuers
-from test.pythons import find_python
 
 ROOT = Path(__file__).parents[1]
 SIDES = ("ours", "agentkernel")
@@ -254,7 +250,7 @@ def report(bench: Bench, runs: int) -> str:
     return TEXT.format(
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         machine=f"{platform.system()} on {os.cpu_count()} cores of {platform.machine()}",
-        versions=versions(bench),
+        versions=bench.versions(),
         runs=runs,
         rows="\n".join(f"| {' | '.join(row)} |" for row in rows(started, sizes)),
     )
@@ -280,21 +276,5 @@ that the second line of each handler is the fair one.
 """
 
 
-def main() -> int:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=21)
-    arguments = parser.parse_args()
-    python = find_python("3.13", "3.12")
-    if python is None:
-        print("Python 3.12 or 3.13 is needed, since Agent Kernel needs it", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as work:
-        text = report(Bench(Path(work), python), arguments.runs)
-    write_part(text)
-    print(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write(lambda runs: beside_agent_kernel(report, runs), __doc__)
