@@ -169,6 +169,24 @@ def test_lambda_may_read_what_was_packaged_under_any_umask(entry: Path, tmp_path
     assert set(modes.values()) == {0o755, 0o644}
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_lambda_may_read_our_own_code_that_was_installed_under_any_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """Pip leaves modes as the umask has them. The hash is the same, and what is installed stays as it is."""
+    installed = tmp_path / "installed"
+    shutil.copytree(lambda_assets(), installed)
+    for path in installed.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+    before = own_asset(tmp_path / "before").name
+    monkeypatch.setattr(_assets, "lambda_assets", lambda: installed)
+    assets = [own_asset(tmp_path / name) for name in ("a", "b")]
+    assert {asset.name for asset in assets} == {before}
+    modes = {path.stat().st_mode & 0o777 for asset in assets for path in asset.rglob("*") if path.is_file()}
+    assert modes == {0o644}
+    assert {path.stat().st_mode & umask for path in installed.rglob("*")} == {0}
+
+
 @pytest.mark.parametrize("timezone", ["UTC", "Pacific/Kiritimati"])
 @pytest.mark.parametrize("locale", ["C", "tr_TR.UTF-8"])
 def test_neither_the_clock_nor_the_language_changes_a_hash(

@@ -1,13 +1,34 @@
 """The only caller of `Code.from_asset` for this library's own Lambda code."""
 
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
 from aws_cdk import aws_lambda as lambda_
 
 from ak_constructs._lambda_assets import lambda_assets
+from ak_constructs._local_bundling import let_everybody_read
 
 EXCLUDED = ["**/__pycache__", "**/*.pyc"]  # pip compiles what a wheel brings: the hash must not see it
 FOR_PEOPLE = ["README.md", "**/__main__.py"]
+OTHERS_READ = 0o004
 
 
 def own_code() -> lambda_.Code:
     """Give the code of this library's own functions: one zip, no dependency, nothing to bundle."""
-    return lambda_.Code.from_asset(str(lambda_assets()), exclude=[*EXCLUDED, *FOR_PEOPLE, "*_layer"])
+    folder = lambda_assets()
+    if not all(path.stat().st_mode & OTHERS_READ for path in folder.rglob("*.py")):
+        folder = _readable_copy(folder)  # installed under a umask of 027 or 077; the hash knows no modes
+    return lambda_.Code.from_asset(str(folder), exclude=[*EXCLUDED, *FOR_PEOPLE, "*_layer"])
+
+
+@functools.cache
+def _readable_copy(folder: Path) -> Path:
+    """Copy a folder so that Lambda may read it, for as long as this process runs."""
+    copy = Path(tempfile.mkdtemp(prefix="ak-constructs-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    let_everybody_read(copy)
+    return copy

@@ -36,14 +36,14 @@ class LocalBundling:
         """Put it together; never leaves that to Docker, which would only hide why it failed."""
         try:
             self._make(Path(output_dir))
-            _let_everybody_read(Path(output_dir))
+            let_everybody_read(Path(output_dir))
         except Exception as error:
             self.error = error
             raise
         return True
 
 
-def _let_everybody_read(asset: Path) -> None:
+def let_everybody_read(asset: Path) -> None:
     """Make modes those that Lambda needs, whatever the umask here; a program stays one.
 
     https://repost.aws/knowledge-center/lambda-deployment-package-errors, read 2026-11-21
