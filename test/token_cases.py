@@ -30,6 +30,7 @@ from test.token_world import (
     World,
 )
 
+AS_LONG_AS_THE_LIMIT = "it takes as long as the limit"
 LIKE_ANOTHER = "another line like it is tried there"
 Make = Callable[[World], str]
 
@@ -317,8 +318,8 @@ ACCIDENTS = [
     unreachable("the keys are no text", "binary", KEYS),
     unreachable("the keys are brackets", "deep", KEYS),
     unreachable("the keys are huge", "huge", KEYS, alone=None),
-    unreachable("the keys come too slowly", "slow", KEYS, alone="it takes as long as the limit"),
-    unreachable("the keys come a byte at a time", "dripping", KEYS, alone="it takes as long as the limit"),
+    unreachable("the keys come too slowly", "slow", KEYS, alone=AS_LONG_AS_THE_LIMIT),
+    unreachable("the keys come a byte at a time", "dripping", KEYS, alone=AS_LONG_AS_THE_LIMIT),
     unreachable("discovery sends on without end", "looping", DISCOVERY),
     unreachable("the keys' address sends on to a plain one", "downgraded", KEYS, alone=None),
     unreachable("the keys' address sends on to a file", "to_file", KEYS),
