@@ -150,9 +150,11 @@ def test_the_example_does_what_the_terraform_did(migrated: Mapping[str, Any]) ->
     template.has_resource_properties("AWS::Lambda::Function", runner)
     for part, method in (("app", "GET"), ("app_info", "POST")):
         path = {"PathPart": part}
-        (route,) = template.find_resources("AWS::ApiGateway::Resource", {"Properties": path})
-        method_of = {"HttpMethod": method, "AuthorizationType": "AWS_IAM", "ResourceId": {"Ref": route}}
-        template.has_resource_properties("AWS::ApiGateway::Method", method_of)
+        routes = template.find_resources("AWS::ApiGateway::Resource", {"Properties": path})
+        assert routes
+        for route in routes:
+            method_of = {"HttpMethod": method, "AuthorizationType": "AWS_IAM", "ResourceId": {"Ref": route}}
+            template.has_resource_properties("AWS::ApiGateway::Method", method_of)
     example = python_blocks(TEXT)[0]
     template.has_output("ChatUrl", {})
     assert len([line for line in example.splitlines() if "import" not in line]) <= 30
@@ -181,10 +183,45 @@ def test_sessions_are_copied_page_by_page(migrated: Mapping[str, Any], monkeypat
     assert copied == items
 
 
+def test_sessions_in_redis_become_items(migrated: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each field but the mark of a session; named without the prefix, forgotten at its time."""
+    hashes = {b"mine:a": {b"__init__": b"", b"turns": b"1", b"nv_cache": b"2"}, b"mine:b": {b"turns": b"3"}}
+    redis = SimpleNamespace(
+        scan_iter=lambda match, _type: (name for name in hashes if (match, _type) == ("mine:*", "hash")),
+        ttl={b"mine:a": 60, b"mine:b": -1}.get,
+        hgetall=hashes.get,
+    )
+    items: list[Any] = []
+
+    def put_item(Item: object) -> None:  # noqa: N803 - boto3's
+        items.append(Item)
+
+    writer = SimpleNamespace(put_item=put_item)
+    table = SimpleNamespace(batch_writer=lambda overwrite_by_pkeys: contextlib.nullcontext(writer))  # noqa: ARG005
+    monkeypatch.setattr(boto3, "resource", lambda _service: SimpleNamespace(Table=lambda _name: table))
+    monkeypatch.setattr(migrated["time"], "time", lambda: 1000.5)
+    migrated["copy_redis"](redis, "new", prefix="mine:")
+    assert items == [
+        {"session_id": "a", "key": "turns", "value": b"1", "expiry_time": 1060},
+        {"session_id": "a", "key": "nv_cache", "value": b"2", "expiry_time": 1060},
+        {"session_id": "b", "key": "turns", "value": b"3"},
+    ]
+
+
+def test_a_route_on_the_pipelines_api_is_not_open(migrated: Mapping[str, Any]) -> None:
+    """CDK would make it so."""
+    template: Template = migrated["template"]
+    resources = template.find_resources("AWS::ApiGateway::Resource", {"Properties": {"PathPart": "app"}})
+    assert len(resources) == 2  # the whole example's, and this one
+    methods = template.find_resources("AWS::ApiGateway::Method", {"Properties": {"AuthorizationType": "NONE"}})
+    assert not [each for each in methods.values() if each["Properties"]["ResourceId"].get("Ref") in resources]
+
+
 def test_a_validator_that_takes_a_token_alone_is_asked(migrated: Mapping[str, Any]) -> None:
     """As the function of ours asks."""
     migrated["validate"].__globals__["MyAuthValidator"] = lambda: SimpleNamespace(validate=lambda token: token)
     assert migrated["validate"](token="a token", context=None) == "a token"
+    assert migrated["chat"].authorizer_function.runtime.name == "python3.13"
 
 
 def test_where_items_are_moved_the_keys_are_the_same(migrated: Mapping[str, Any]) -> None:
