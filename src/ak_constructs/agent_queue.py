@@ -79,8 +79,9 @@ class AgentQueue(Construct):
     "sha256"}}`. It is there from the first run on. With `fifo=False` an attribute `session_id` says the session.
 
     **An agent with a handler of its own**, `agentkernel`'s `ServerlessAgentRunner.handle` for one, gets Agent Kernel's
-    names of the queues. It has no lease, no progress and no large requests: a message that is delivered or submitted
-    twice is run twice, though only one answer counts, and one that is killed comes back after its timeout and a minute.
+    names of the queues; that one wants `session_id` in each body. It has no lease, no progress and no large requests: a
+    message that is delivered or submitted twice is run twice, though only one answer counts, and one that is killed
+    comes back after its timeout and a minute.
 
     **When to use**: runs longer than an API waits, or callers who cannot lose an answer. `QueuedAgentPipeline` puts an
     API in front. On a pool of managed instances a run may take up to 5400 s.

@@ -1,13 +1,14 @@
 """What we add to the emulator's functions and parameters: each fails when a private name of its version moves."""
 
 import json
+import time
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ssm as ssm
 
 from ak_constructs.local.emulator import Emulator
-from ak_constructs.local.logs import client
+from ak_constructs.local.logs import client, complaints
 from test.local.stacks import create, new_stack
 from test.local.version_pruner_cases import packed
 
@@ -55,6 +56,22 @@ def test_a_version_may_be_old(aws: Emulator) -> None:
     assert young["LastModified"] > then
     assert latest["LastModified"] > then
     functions.delete_function(FunctionName="aged")
+
+
+def test_a_function_that_cannot_start_logs_why(aws: Emulator) -> None:
+    """Whoever asks an API is told 500 alone."""
+    began_ms = int(time.time() * 1000)
+    functions = client("lambda", aws)
+    role = "arn:aws:iam::000000000000:role/none"
+    code = {"ZipFile": packed("import nothing_of_this_name")}
+    functions.create_function(
+        FunctionName="unable", Runtime="python3.13", Handler="index.handler", Role=role, Code=code
+    )
+    assert functions.invoke(FunctionName="unable")["FunctionError"] == "Unhandled"
+    (line,) = complaints(aws, began_ms)
+    assert line.startswith("[ERROR] ")
+    assert line.endswith("No module named 'nothing_of_this_name'")
+    functions.delete_function(FunctionName="unable")
 
 
 RAISING = """

@@ -221,6 +221,22 @@ def keep_environments_after_errors() -> None:
     lambda_runtime.Worker.invoke = invoke_and_tell
 
 
+def log_failed_starts() -> None:
+    """Log why an environment could not start, as AWS does; its caller alone was told.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html, read 2026-11-22
+    """
+    execute = lambda_svc._execute_function_warm
+
+    def execute_and_log(*arguments: Any) -> dict[str, Any]:
+        found: dict[str, Any] = execute(*arguments)
+        if found.get("error") and not found.get("log"):
+            found["log"] = f"[ERROR] {found['body']['errorMessage']}"
+        return found
+
+    _set(lambda_svc, "_execute_function_warm", execute_and_log)
+
+
 def let_runs_end() -> None:
     """Let a run that is under way when its function is updated go on to its end, as on AWS; it was killed.
 
@@ -419,6 +435,7 @@ if __name__ == "__main__":
     list_provisioned_concurrency()
     date_versions_by_description()
     keep_environments_after_errors()
+    log_failed_starts()
     let_runs_end()
     watch_calls()
     unpack_code_once()
