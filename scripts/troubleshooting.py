@@ -19,6 +19,7 @@ GROUPS = {  # who says what: the public module, and those that work for it
         "agent_api",
         "queued_agent_pipeline",
         "_rest_api",
+        "_custom_routes",
         "_chat_path",
         "_private_api",
     ],

@@ -1,5 +1,6 @@
 """QueuedAgentPipeline: a REST API in front of an agent's queue."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,51 @@ def test_another_authorization_holds_on_every_route(stack: cdk.Stack, agent: Age
     Template.from_stack(stack).has_resource_properties(
         "AWS::ApiGateway::Stage", {"Variables": {"akConstructsIdentity": "api_key"}}
     )
+
+
+def test_a_custom_route_calls_its_function_behind_the_same_authorization(
+    stack: cdk.Stack, agent: AgentFunction, entry: Path
+) -> None:
+    """Past the queue; a handler that is not ours is told where its routes are."""
+    other = AgentFunction(stack, "Other", entry=str(entry), handler="agent.respond")
+    pipeline = QueuedAgentPipeline(stack, "Pipeline", agent=agent, chat_path="/api/v2/talk")
+    assert isinstance(pipeline.add_route("GET", "/orders/{id}", other), apigateway.Method)
+    route = methods(stack)["GET", "/api/v2/orders/{id}"]
+    assert route["AuthorizationType"] == "AWS_IAM"
+    assert "Other" in str(route["Integration"]["Uri"])
+    assert route["Integration"]["TimeoutInMillis"] == 29_000
+    told = variables(stack, "Other")
+    assert (told["API_BASE_PATH"], told["API_VERSION"], told["AGENT_ENDPOINT"]) == ("api", "v2", "talk")
+
+
+def test_fails_when_a_route_is_malformed_or_its_function_may_run_longer_than_the_api_waits(
+    stack: cdk.Stack, agent: AgentFunction, entry: Path
+) -> None:
+    """As in an AgentApi."""
+    pipeline = QueuedAgentPipeline(stack, "Pipeline", agent=agent)
+    slow = AgentFunction(stack, "Slow", entry=str(entry), timeout=cdk.Duration.seconds(30))
+    for method, path, handler, said in (
+        ("get", "/app", agent, r"^method must be an HTTP method in capitals, or ANY, got 'get'$"),
+        ("GET", "app", agent, r"^path must be segments or parameters, such as /app or /items/\{id\}, got 'app'$"),
+        ("GET", "/app", slow, r"^the timeout of Stack/Slow must be at most 29 s, got 30 s"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            pipeline.add_route(method, path, handler)
+
+
+def test_chat_asks_for_no_more_where_a_route_takes_its_other_methods(stack: cdk.Stack, agent: AgentFunction) -> None:
+    """ANY is for what has no method of its own."""
+    tokens = Authorization.jwt(issuer="https://issuer.example.com", audience=["agents"])
+    pipeline = QueuedAgentPipeline(stack, "Pipeline", agent=agent, authorization=tokens)
+    for path in ("/chat", "/chat/{request_id}"):
+        pipeline.add_route("ANY", path, agent, scopes=["admin"])
+    assert json.loads(variables(stack, "PipelineAuthorizerFunction")["AK_CONSTRUCTS_SCOPES"]) == {
+        "POST /api/v1/chat": [],
+        "GET /api/v1/chat": [],
+        "ANY /api/v1/chat": ["admin"],
+        "GET /api/v1/chat/{request_id}": [],
+        "ANY /api/v1/chat/{request_id}": ["admin"],
+    }
 
 
 @pytest.mark.parametrize("mode", ["rest_sync", "rest_async"])

@@ -181,6 +181,7 @@ USES["QueuedAgentPipeline"] |= {
     "mode": of_agent(QueuedAgentPipeline, "Pipeline", given(mode="rest_async")),
     "max_waiting": of_agent(QueuedAgentPipeline, "Pipeline", given(max_waiting=10)),
 }
+USES["QueuedAgentPipeline"]["add_route"] = routes(QueuedAgentPipeline, "Pipeline", "GET", "/items")
 USES["WebSocketAgentApi"] |= {
     **{each.__name__: of_agent(WebSocketAgentApi, "Chat", signed(each)) for each in (key, vpc, connections)},
     "chat_route": of_agent(WebSocketAgentApi, "Chat", signed(given(chat_route="talk"))),

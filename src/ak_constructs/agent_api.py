@@ -14,18 +14,13 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from ak_constructs._chat_path import DEFAULT_CHAT_PATH, SEGMENT, check_chat_path, name_routes
+from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
+from ak_constructs._custom_routes import check_answers_within, define_route, integration_of
 from ak_constructs._function import Surroundings, function_behind
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS, LAMBDA_TIMEOUT_SECONDS
-from ak_constructs._rest_api import (
-    add_json_method,
-    add_method,
-    define_front,
-    define_not_found,
-    define_web_acl,
-)
+from ak_constructs._rest_api import add_json_method, define_front, define_not_found, define_web_acl
 from ak_constructs._stage import DEFAULT_RATE_LIMIT
-from ak_constructs._validation import check_at_least, check_matches, check_timeout_at_most
+from ak_constructs._validation import check_at_least, check_timeout_at_most
 from ak_constructs.agent_function import AgentFunction
 from ak_constructs.authorization import Authorization, proof_of
 
@@ -50,8 +45,8 @@ class AgentApi(Construct):
     429 (throttled), 502 (the agent failed), 503 (what the agent uses is busy, or the tokens' issuer is away) and 504
     (it took too long). Health is `{"status", "timestamp", "runtime", "memory_backend"}`.
 
-    An agent with a handler of its own gets the chat route's three segments as `API_BASE_PATH`, `API_VERSION` and
-    `AGENT_ENDPOINT`, from which `agentkernel` knows its routes.
+    An `AgentFunction` with a handler of its own, agent or behind a route, gets the chat route's three segments as
+    `API_BASE_PATH`, `API_VERSION` and `AGENT_ENDPOINT`, from which `agentkernel` knows its routes.
 
     **When to use**: answers within 29 s. For longer ones put a queue between: no HTTP response waits longer.
 
@@ -173,7 +168,7 @@ class AgentApi(Construct):
         add_json_method(
             self.api.root.resource_for_path(chat_path),
             "POST",
-            self._integration(agent),
+            integration_of(agent, self._timeout),
             api=self.api,
             authorization=self._authorization.for_route("POST", chat_path, None),
         )
@@ -211,20 +206,12 @@ class AgentApi(Construct):
                 API; with `.cognito()` one of them, instead of the API's. Defaults to none.
 
         Raises:
-            ValueError: The method, the path or a scope is malformed, the authorization knows no scopes, or the
-                handler's timeout is longer than the API waits.
+            ValueError: The method, the path or a scope is malformed, the authorization knows no scopes, the handler's
+                timeout is longer than the API waits, or another API gave it another chat path.
         """
-        check_matches("method", method, "GET|POST|PUT|PATCH|DELETE|HEAD|ANY", "an HTTP method in capitals, or ANY")
-        check_matches(
-            "path",
-            path,
-            rf"(({SEGMENT})|(/\{{[A-Za-z0-9_]+\}}))+",
-            "segments or parameters, such as /app or /items/{id}",
+        return define_route(
+            self._front, method, path, handler, chat_path=self.chat_path, scopes=scopes, timeout=self._timeout
         )
-        _check_timeout(handler, self._timeout)
-        resource = self.api.root.resource_for_path(self.chat_path.rpartition("/")[0] + path)
-        authorization = self._authorization.for_route(method, resource.path, scopes)
-        return add_method(resource, method, self._integration(handler), authorization=authorization)
 
     def add_web_acl(self, web_acl: str | wafv2.CfnWebACL) -> wafv2.CfnWebACLAssociation:
         """Have a web ACL of AWS WAF, regional and in the API's region, look at each request before anything else does.
@@ -269,9 +256,6 @@ class AgentApi(Construct):
         """Give the number of 5xx answers, per 5 minutes."""
         return self.api.deployment_stage.metric_server_error()
 
-    def _integration(self, handler: lambda_.IFunction) -> apigateway.LambdaIntegration:
-        return apigateway.LambdaIntegration(handler, allow_test_invoke=False, timeout=self._timeout)
-
 
 def _check_timeouts(agent: lambda_.IFunction, raised_timeout: cdk.Duration | None) -> cdk.Duration:
     """Give how long the API waits."""
@@ -284,20 +268,8 @@ def _check_timeouts(agent: lambda_.IFunction, raised_timeout: cdk.Duration | Non
             "leave it out unless your account's quota was raised",
         )
     check_timeout_at_most("raised_timeout", raised_timeout, LAMBDA_TIMEOUT_SECONDS, "lower it: no function runs longer")
-    _check_timeout(agent, timeout)
+    check_answers_within(agent, timeout)
     return timeout
-
-
-def _check_timeout(handler: lambda_.IFunction, timeout: cdk.Duration) -> None:
-    """Nobody would hear what a function says after the API hung up; an imported function's timeout is not known."""
-    function = function_behind(handler)
-    if function and not timeout.is_unresolved():
-        check_timeout_at_most(
-            f"the timeout of {function.node.path}",
-            function.timeout,
-            int(timeout.to_seconds()),
-            "lower it, since the API waits no longer (raised_timeout= says that your account's quota was raised)",
-        )
 
 
 @jsii.implements(cdk.IStableStringProducer)

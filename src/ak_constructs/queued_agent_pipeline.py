@@ -15,22 +15,18 @@ from constructs import Construct
 
 from ak_constructs._alarms import define_alarm
 from ak_constructs._chat_path import DEFAULT_CHAT_PATH, check_chat_path, name_routes
+from ak_constructs._custom_routes import define_route
 from ak_constructs._function import Surroundings, define_function
 from ak_constructs._in_front import around_submitter, connect_submitter, queue_of
 from ak_constructs._limits import API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS
-from ak_constructs._rest_api import (
-    add_json_method,
-    add_method,
-    define_front,
-    define_not_found,
-    define_web_acl,
-)
+from ak_constructs._rest_api import add_json_method, add_method, define_front, define_not_found, define_web_acl
 from ak_constructs._stage import DEFAULT_RATE_LIMIT
 from ak_constructs._validation import check_at_least, check_matches
 from ak_constructs.agent_queue import AgentQueue, wiring_of
 from ak_constructs.authorization import Authorization, proof_of
 
 REQUEST_HANDLER_MEMORY_MIB = 256
+ROUTE_TIMEOUT = cdk.Duration.seconds(API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS)
 REQUEST_HANDLER_TIMEOUT = cdk.Duration.seconds(API_GATEWAY_INTEGRATION_TIMEOUT_SECONDS + 1)
 
 
@@ -42,6 +38,7 @@ class QueuedAgentPipeline(Construct):
                                                        waits and looks  <- requests table <-  its answer
     GET  /api/v1/chat/{request_id} -> authorization -> request handler -> the answer, or 202 while there is none
     GET  /health                   -> a small function of ours, open to everybody
+    your own routes                -> the same authorization -> your function, at once
     ```
 
     The body is that of `AgentApi`. `request_id` (or the header `Idempotency-Key`) makes a request the same when it is
@@ -205,6 +202,31 @@ class QueuedAgentPipeline(Construct):
         """The address to POST to, known at deployment; polls go to this, a slash and the request id."""
         return self._front.url(self.chat_path)
 
+    def add_route(
+        self,
+        method: str,
+        path: str,
+        handler: lambda_.FunctionBase | lambda_.IFunction,
+        *,
+        scopes: Sequence[str] | None = None,
+    ) -> apigateway.Method:
+        """Add a route of your own, behind the API's authorization and past the queue, as `AgentApi.add_route` does.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, `HEAD` or `ANY`.
+            path: Below the chat route's base path and version, so `/app` becomes `/api/v1/app`; `{name}` stands for
+                any segment.
+            handler: The function, which gets API Gateway's proxy event and answers within 29 s.
+            scopes: OAuth scopes that this route asks for, as there. Defaults to none.
+
+        Raises:
+            ValueError: The method, the path or a scope is malformed, the authorization knows no scopes, the handler's
+                timeout is longer than the API waits, or another API gave it another chat path.
+        """
+        return define_route(
+            self._front, method, path, handler, chat_path=self.chat_path, scopes=scopes, timeout=ROUTE_TIMEOUT
+        )
+
     def add_web_acl(self, web_acl: str | wafv2.CfnWebACL) -> wafv2.CfnWebACLAssociation:
         """Have a web ACL of AWS WAF look at each request before anything else does, as `AgentApi.add_web_acl` does.
 
@@ -249,9 +271,11 @@ class QueuedAgentPipeline(Construct):
     def _define_routes(self) -> None:
         integration = apigateway.LambdaIntegration(self.request_handler, allow_test_invoke=False)
         chat = self.api.root.resource_for_path(self.chat_path)
-        add_json_method(chat, "POST", integration, api=self.api, authorization=self._authorization)
+        asked = self._authorization.for_route("POST", chat.path, None)
+        add_json_method(chat, "POST", integration, api=self.api, authorization=asked)
         for resource in (chat, chat.add_resource("{request_id}")):
-            add_method(resource, "GET", integration, authorization=self._authorization)
+            asked = self._authorization.for_route("GET", resource.path, None)
+            add_method(resource, "GET", integration, authorization=asked)
 
     def _define_throttled_alarm(self) -> cloudwatch.Alarm:
         return define_alarm(

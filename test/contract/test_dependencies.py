@@ -26,6 +26,7 @@ LAYERS: Sequence[set[str]] = (
     {"queued_agent_pipeline", "websocket_agent_api"},
     {"_in_front", "_websocket_wiring"},  # of the two above, in front of a queue
     {"agent_api", "agent_queue"},
+    {"_custom_routes"},
     {"_agent", "_chat_path"},  # of those above, about an agent
     {"session_store"},
     {"agent_function", "authorization", "keep_warm", "shared_capacity_provider", "testing", "version_pruner"},

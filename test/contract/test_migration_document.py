@@ -150,11 +150,13 @@ def test_the_example_does_what_the_terraform_did(migrated: Mapping[str, Any]) ->
     template.has_resource_properties("AWS::Lambda::Function", runner)
     for part, method in (("app", "GET"), ("app_info", "POST")):
         path = {"PathPart": part}
-        routes = template.find_resources("AWS::ApiGateway::Resource", {"Properties": path})
-        assert routes
-        for route in routes:
-            method_of = {"HttpMethod": method, "AuthorizationType": "AWS_IAM", "ResourceId": {"Ref": route}}
-            template.has_resource_properties("AWS::ApiGateway::Method", method_of)
+        (route,) = template.find_resources("AWS::ApiGateway::Resource", {"Properties": path})
+        method_of = {"HttpMethod": method, "AuthorizationType": "AWS_IAM", "ResourceId": {"Ref": route}}
+        template.has_resource_properties("AWS::ApiGateway::Method", method_of)
+    told = {"Variables": Match.object_like({"API_BASE_PATH": "api", "API_VERSION": "v1", "AGENT_ENDPOINT": "chat"})}
+    template.has_resource_properties(
+        "AWS::Lambda::Function", {"Handler": "lambda_request_handler.handler", "Environment": told}
+    )
     example = python_blocks(TEXT)[0]
     template.has_output("ChatUrl", {})
     assert len([line for line in example.splitlines() if "import" not in line]) <= 30
@@ -206,15 +208,6 @@ def test_sessions_in_redis_become_items(migrated: Mapping[str, Any], monkeypatch
         {"session_id": "a", "key": "nv_cache", "value": b"2", "expiry_time": 1060},
         {"session_id": "b", "key": "turns", "value": b"3"},
     ]
-
-
-def test_a_route_on_the_pipelines_api_is_not_open(migrated: Mapping[str, Any]) -> None:
-    """CDK would make it so."""
-    template: Template = migrated["template"]
-    resources = template.find_resources("AWS::ApiGateway::Resource", {"Properties": {"PathPart": "app"}})
-    assert len(resources) == 2  # the whole example's, and this one
-    methods = template.find_resources("AWS::ApiGateway::Method", {"Properties": {"AuthorizationType": "NONE"}})
-    assert not [each for each in methods.values() if each["Properties"]["ResourceId"].get("Ref") in resources]
 
 
 def test_a_validator_that_takes_a_token_alone_is_asked(migrated: Mapping[str, Any]) -> None:

@@ -66,6 +66,7 @@ def a_pipeline(stack: cdk.Stack, agent: AgentFunction, queue: AgentQueue) -> Non
     assert_type(pipeline.health_function, lambda_.Function)
     assert_type(pipeline.throttled_alarm, cloudwatch.Alarm)
     assert_type(pipeline.chat_url, str)
+    assert_type(pipeline.add_route("GET", "/other", agent), apigateway.Method)
     assert_type(pipeline.grant_invoke(agent), iam.Grant)
 
 
