@@ -22,9 +22,9 @@ from test.local.permission_paths import (
     Paths,
     chats,
     comes_from_elsewhere,
-    fails,
     overdue,
     sizes,
+    troubles,
     warms_and_prunes,
 )
 from test.local.queued_pipeline import new_id, until
@@ -283,10 +283,9 @@ CASES: dict[tuple[str, str, str], Failing] = {
     (role, action, resource): path for role, paths in _BY_ROLE.items() for (action, resource), path in paths.items()
 }
 WITH_ALL: Sequence[Callable[[Paths], None]] = (  # the one that takes longest first
-    fails,
+    troubles,
     sockets.talks,
     sizes,
-    comes_from_elsewhere,
     lambda paths: comes_from_elsewhere(paths.of(sockets.CHATS)),
     chats,
     warms_and_prunes,

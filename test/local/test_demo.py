@@ -22,12 +22,16 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
-    [((signal.SIGINT,), 130), ((signal.SIGTERM,), 143), ((signal.SIGINT, signal.SIGINT, signal.SIGTERM), 130)],
+    ("sent", "statuses"),
+    [
+        ((signal.SIGINT,), {130}),
+        ((signal.SIGTERM,), {143}),
+        ((signal.SIGINT, signal.SIGINT, signal.SIGTERM), {130, 143}),
+    ],
 )
 @pytest.mark.parametrize("moment", ["3/4 cdk bootstrap", "4/4 cdk deploy"])
 def test_leaves_nothing_when_it_is_stopped(
-    tmp_path: Path, sent: tuple[signal.Signals, ...], status: int, moment: str
+    tmp_path: Path, sent: tuple[signal.Signals, ...], statuses: set[int], moment: str
 ) -> None:
     """By Ctrl-C or SIGTERM, once or impatiently, while the command line works."""
     with subprocess.Popen(
@@ -45,7 +49,7 @@ def test_leaves_nothing_when_it_is_stopped(
             demo.send_signal(number)
             time.sleep(0.2)
         rest = demo.communicate(timeout=60)[0]
-    assert demo.returncode == status, seen + rest
+    assert demo.returncode in statuses, seen + rest  # of several, the one that a busy machine heard last
     assert left_of(str(tmp_path)) == []
     assert list(tmp_path.glob("ak-constructs-*")) == []
 
