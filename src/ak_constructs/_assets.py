@@ -27,8 +27,8 @@ def own_code() -> lambda_.Code:
 @functools.cache
 def _readable_copy(folder: Path) -> Path:
     """Copy a folder so that Lambda may read it, for as long as this process runs."""
-    copy = Path(tempfile.mkdtemp(prefix="ak-constructs-"))
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    shutil.copytree(folder, copy, dirs_exist_ok=True)
-    let_everybody_read(copy)
+    private = Path(tempfile.mkdtemp(prefix="ak-constructs-"))  # nobody else gets into it, whatever modes are copied
+    atexit.register(shutil.rmtree, private, ignore_errors=True)
+    copy = shutil.copytree(folder, private / "code")
+    let_everybody_read(private)
     return copy
