@@ -32,9 +32,10 @@ def define_route(
     )
     check_answers_within(handler, timeout)
     check_chat_path(handler, chat_path)
+    whole = chat_path.rpartition("/")[0] + path
+    authorization = front.authorization.for_route(method, whole, scopes)
     name_routes(handler, chat_path)
-    resource = front.api.root.resource_for_path(chat_path.rpartition("/")[0] + path)
-    authorization = front.authorization.for_route(method, resource.path, scopes)
+    resource = front.api.root.resource_for_path(whole)
     return add_method(resource, method, integration_of(handler, timeout), authorization=authorization)
 
 
