@@ -187,10 +187,11 @@ def test_sessions_are_copied_page_by_page(migrated: Mapping[str, Any], monkeypat
 
 def test_sessions_in_redis_become_items(migrated: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """One for each field but the mark of a session; named without the prefix, forgotten at its time."""
-    hashes = {b"mine:a": {b"__init__": b"", b"turns": b"1", b"nv_cache": b"2"}, b"mine:b": {b"turns": b"3"}}
+    hashes = {b"mine:a": {b"__init__": b"", b"turns": b"1", b"nv_cache": b"2"}}
+    hashes |= {b"mine:b": {b"turns": b"3"}, b"mine:c": {b"turns": b"4"}}
     redis = SimpleNamespace(
         scan_iter=lambda match, _type: (name for name in hashes if (match, _type) == ("mine:*", "hash")),
-        ttl={b"mine:a": 60, b"mine:b": -1}.get,
+        ttl={b"mine:a": 60, b"mine:b": -1, b"mine:c": 0}.get,
         hgetall=hashes.get,
     )
     items: list[Any] = []
@@ -207,6 +208,7 @@ def test_sessions_in_redis_become_items(migrated: Mapping[str, Any], monkeypatch
         {"session_id": "a", "key": "turns", "value": b"1", "expiry_time": 1060},
         {"session_id": "a", "key": "nv_cache", "value": b"2", "expiry_time": 1060},
         {"session_id": "b", "key": "turns", "value": b"3"},
+        {"session_id": "c", "key": "turns", "value": b"4", "expiry_time": 1000},
     ]
 
 
