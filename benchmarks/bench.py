@@ -61,7 +61,7 @@ class Bench:
 
 
 def beside_agent_kernel(report: Callable[[Bench, int], str], runs: int) -> str:
-    """Write a report in an environment that is there as long."""
+    """Write a report with an environment that is removed afterwards."""
     python = find_python("3.13", "3.12")
     if python is None:
         sys.exit("Python 3.12 or 3.13 is needed, since Agent Kernel needs it")

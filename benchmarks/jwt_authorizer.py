@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.bench import AGENT_KERNEL, Bench, beside_agent_kernel, zipped
+from benchmarks.bench import AGENT_KERNEL, ROOT, Bench, beside_agent_kernel, zipped
 from benchmarks.document import write
 from benchmarks.processes import Side, Spread, at_most, compare, figure, ratio
 from test.issuer import KEYS, Issuer, Issuers
@@ -23,7 +23,6 @@ from test.rest_gateway import event
 from test.signing import rsa_key
 from test.token_world import CHAT
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = [AGENT_KERNEL.replace("[aws]", "[aws,auth]"), "pyjwt[crypto]"]
 PINS = ROOT / "lambda_assets" / "jwt_layer" / "requirements.txt"
 DAY_SECONDS = 86_400

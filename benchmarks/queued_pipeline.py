@@ -16,7 +16,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -26,12 +25,11 @@ from ak_constructs.agent_queue import HANDLER_MEMORY_MIB
 from ak_constructs.local.emulator import Emulator, emulator
 from ak_constructs.queued_agent_pipeline import REQUEST_HANDLER_MEMORY_MIB
 from benchmarks.agent_function import EVENT
-from benchmarks.bench import AGENT_KERNEL, Bench, beside_agent_kernel, zipped
+from benchmarks.bench import AGENT_KERNEL, ROOT, Bench, beside_agent_kernel, zipped
 from benchmarks.document import write
 from benchmarks.prices import PRICES
 from benchmarks.processes import Side, Spread, at_least, at_most, compare, figure, ratio
 
-ROOT = Path(__file__).parents[1]
 SIDES = ("ours", "agentkernel")
 MODES = ("rest_sync", "rest_async")
 READY_SECONDS = (0.2, 1.0, 3.0, 7.0, 15.0, 21.0)

@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks.bench import AGENT_KERNEL, Bench, beside_agent_kernel, zipped
+from benchmarks.bench import AGENT_KERNEL, ROOT, Bench, beside_agent_kernel, zipped
 from benchmarks.document import write
 from benchmarks.processes import Side, Spread, at_least, at_most, compare, figure, ratio
 from test.issuer import Issuers
 
-ROOT = Path(__file__).parents[1]
 SIDES = ("ours", "agentkernel")
 ROLES = ("connection handler", "response handler")
 TABLE = "connections"
