@@ -477,6 +477,25 @@ def test_a_question_whose_answer_begins_to_come_is_not_said_to_wait(
     assert "no answer yet" not in capsys.readouterr().out
 
 
+def test_what_is_shown_waits_while_it_is_said_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the two would stand in one line."""
+    shown: list[str] = []
+    begun = threading.Event()
+
+    def slowly(text: str = "", **_options: object) -> None:
+        if "no answer yet" in text:
+            begun.set()
+            time.sleep(0.1)
+        shown.append(text)
+
+    monkeypatch.setattr(answers, "print", slowly, raising=False)
+    monkeypatch.setattr(answers, "QUIET_SECONDS", 0)
+    with Screen() as screen:
+        assert begun.wait(10)
+        screen.delta("word")
+    assert shown == ["       (no answer yet; Ctrl-C ends)", "Agent: word"]
+
+
 def asked_in_vain(api: FakeApi, do: Callable[[], None] | None = None) -> str:
     """Ask, do something once it was heard, and give what was said of it."""
     with ThreadPoolExecutor(1) as callers:
