@@ -96,8 +96,8 @@ class QueuedAgentPipeline(Construct):
         mode: `rest_sync` waits for the answer, `rest_async` answers 202 at once, unless the caller prefers otherwise.
             Defaults to `rest_sync`.
         chat_path: Base path, version and endpoint. Defaults to `/api/v1/chat`.
-        cors: Which web pages may call; expose `Location` and `Retry-After` to them; the headers of your own
-                routes are yours. Defaults to none.
+        cors: Which web pages may call; expose `Location` and `Retry-After` to them; the headers of your own routes
+            are yours. Defaults to none.
         rate_limit: Requests per second for each route, at least 1, and twice as many at once. Defaults to 100; more
             are answered with 429.
         max_waiting: How many callers may wait at once, at least 1; reserved from the account's concurrency. Defaults to
