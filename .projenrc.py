@@ -67,7 +67,6 @@ TOOLS = {
         "filterwarnings": ["error"],
         "markers": [
             "local: the longer suite against the local emulator; `projen test:local` runs it",
-            "long: what takes minutes by itself; `projen test:long` runs it",
         ],
     },
     # What runs apps locally is for the tests of the emulator, which leave no coverage.
@@ -175,11 +174,7 @@ TASKS = {
     ),
     "test:local": (
         "The longer suite on the local emulator",
-        ['pytest --no-cov -m "local and not long" -n 4 --dist loadfile --no-loadscope-reorder'],
-    ),
-    "test:long": (
-        "What takes minutes by itself: killed runs, mutations, Agent Kernel beside ours, Checkov",
-        ["pytest --no-cov -m long -n 2 --dist loadfile --no-loadscope-reorder"],
+        ["pytest --no-cov -m local -n 4 --dist loadfile --no-loadscope-reorder"],
     ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",

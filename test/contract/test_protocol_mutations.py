@@ -45,7 +45,6 @@ def test_mistakes_are_made_of_every_kind() -> None:
 
 
 @pytest.mark.local
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_every_mistake_in_the_protocol_is_noticed() -> None:
     """Survivors are listed; one that changes nothing belongs into the list above, with the reason."""

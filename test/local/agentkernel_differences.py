@@ -268,7 +268,7 @@ DIFFERENCES = (
 
 TEXT = """# Where the pipeline differs from Agent Kernel's
 
-Written by `uv run python -m test.local.agentkernel_differences`; `projen test:long` sends all {cases} requests through
+Written by `uv run python -m test.local.agentkernel_differences`; `projen test:local` sends all {cases} requests through
 Agent Kernel 0.9.5's own handlers and through ours, the same agent of Agent Kernel's behind both, and fails when a
 difference is missing here or is none any more. In `rest_async` the answer is what polling ends with; made-up ids, long
 texts and deep nesting are shortened.

@@ -69,7 +69,6 @@ def warm_up(call: Callable[[Step], httpx.Response]) -> None:
 
 
 @pytest.mark.local
-@pytest.mark.long
 @pytest.mark.timeout(600)  # of waits, most of them Agent Kernel's
 def test_every_difference_is_in_the_table_and_nothing_else_is(deployed: tuple[Emulator, dict[str, str]]) -> None:
     """Status and body of each case, in each mode."""

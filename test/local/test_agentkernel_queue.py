@@ -82,7 +82,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulato
         yield aws, outputs["AgentKernelQueue"]
 
 
-@pytest.fixture(scope="module", params=["0.9.5", pytest.param("0.6.0", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["0.9.5", "0.6.0"])
 def version(request: pytest.FixtureRequest) -> str:
     """Name a release of Agent Kernel."""
     name: str = request.param

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.local, pytest.mark.long]
+pytestmark = pytest.mark.local
 
 
 def test_the_findings_in_the_document_and_in_the_examples_are_those_of_all_three_tools(tmp_path: Path) -> None:
