@@ -67,6 +67,7 @@ TOOLS = {
         "filterwarnings": ["error"],
         "markers": [
             "local: the longer suite against the local emulator; `projen test:local` runs it",
+            "chaos: a thousand requests whose runners are killed, alone on a machine; `projen test:chaos` runs it",
         ],
     },
     # What runs apps locally is for the tests of the emulator, which leave no coverage.
@@ -174,7 +175,11 @@ TASKS = {
     ),
     "test:local": (
         "The longer suite on the local emulator",
-        ["pytest --no-cov -m local -n 4 --dist loadfile --no-loadscope-reorder"],
+        ['pytest --no-cov -m "local and not chaos" -n 4 --dist loadfile --no-loadscope-reorder'],
+    ),
+    "test:chaos": (
+        "A thousand requests while their runners are killed, on a machine that does nothing else (four minutes)",
+        ["pytest --no-cov -m chaos"],
     ),
     "benchmark": (
         "Measure what docs/benchmarks.md claims, and write it",

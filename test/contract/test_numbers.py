@@ -25,7 +25,7 @@ from benchmarks import keep_warm as warm_costs
 ROOT = Path(__file__).parents[2]
 # What is the record of a run, with the command that made it.
 RECORDS = {
-    "docs/chaos.md": "uv run projen test:local test/local/test_queued_pipeline_chaos.py",
+    "docs/chaos.md": "uv run projen test:chaos",
     "docs/websocket-load.md": "uv run python -m test.local.websocket_load",
 }
 # Whose numbers have a test of their own.
