@@ -190,8 +190,9 @@ def test_lambda_may_read_our_own_code_that_was_installed_under_any_umask(
 def test_nobody_else_may_change_our_own_code_while_it_is_copied(tmp_path: Path) -> None:
     """Where a group may write what is installed: a new folder may have another group."""
     (tmp_path / "handler.py").touch(mode=0o660)
+    (tmp_path / "core.py").touch()
     tmp_path.chmod(0o770)
-    copy = _assets._readable_copy(tmp_path)
+    copy = _assets._readable(tmp_path)
     assert (copy.parent.stat().st_mode & 0o777, copy.stat().st_mode & 0o777) == (0o700, 0o755)
 
 

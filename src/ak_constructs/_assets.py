@@ -18,15 +18,16 @@ OTHERS_READ = 0o004
 
 def own_code() -> lambda_.Code:
     """Give the code of this library's own functions: one zip, no dependency, nothing to bundle."""
-    folder = lambda_assets()
-    if not all(path.stat().st_mode & OTHERS_READ for path in folder.rglob("*.py")):
-        folder = _readable_copy(folder)  # installed under a umask of 027 or 077; the hash knows no modes
+    folder = _readable(lambda_assets())
     return lambda_.Code.from_asset(str(folder), exclude=[*EXCLUDED, *FOR_PEOPLE, "*_layer"])
 
 
-@functools.cache
-def _readable_copy(folder: Path) -> Path:
-    """Copy a folder so that Lambda may read it, for as long as this process runs."""
+@functools.cache  # each function asks
+def _readable(folder: Path) -> Path:
+    """Give a folder that Lambda may read: this one, or a copy of it for as long as this process runs."""
+    if all(path.stat().st_mode & OTHERS_READ for path in folder.rglob("*.py")):
+        return folder
+    # It was installed under a umask of 027 or 077. The asset's hash knows no modes.
     private = Path(tempfile.mkdtemp(prefix="ak-constructs-"))  # nobody else gets into it, whatever modes are copied
     atexit.register(shutil.rmtree, private, ignore_errors=True)
     copy = shutil.copytree(folder, private / "code")
